@@ -1,0 +1,58 @@
+"""Databases for tests: made, cloned from a migrated template and dropped on one server."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from webedt.database.migrations import migrate
+
+
+@dataclass(frozen=True)
+class DatabaseServer:
+    """A server, and the prefix of every database that this run of the tests makes on it."""
+
+    url: str
+    prefix: str
+
+    @property
+    def template(self) -> str:
+        """The migrated database that others are cloned from."""
+        return f"{self.prefix}template"
+
+    @contextlib.asynccontextmanager
+    async def database(self, name: str, *, template: str = "template0") -> AsyncIterator[str]:
+        """The URL of a new database that is dropped afterwards, whoever is still connected to it."""
+        await self._execute(f'CREATE DATABASE "{self.prefix}{name}" TEMPLATE "{template}"')
+        try:
+            yield self._url_of(f"{self.prefix}{name}")
+        finally:
+            await self._execute(f'DROP DATABASE "{self.prefix}{name}" WITH (FORCE)')
+
+    async def make_template(self) -> None:
+        """Create and migrate the template, in place of one whose migration failed."""
+        await self._execute(f'DROP DATABASE IF EXISTS "{self.template}"')
+        await self._execute(f'CREATE DATABASE "{self.template}" TEMPLATE template0')
+        await migrate(self._url_of(self.template))
+
+    async def drop_all(self) -> None:
+        """Drop everything that this run made."""
+        connection = await asyncpg.connect(self.url)
+        try:
+            find = "SELECT datname FROM pg_database WHERE starts_with(datname::text, $1)"
+            for (name,) in await connection.fetch(find, self.prefix):
+                await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        finally:
+            await connection.close()
+
+    def _url_of(self, database: str) -> str:
+        return urlunsplit(urlsplit(self.url)._replace(path=f"/{database}"))
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()

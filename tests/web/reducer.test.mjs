@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { EMPTY, LOG_TYPES, reduce } from '../../webedt/web/reducer.js';
+import { activeRun, queuePosition, statusOf } from '../../webedt/web/run-state.js';
+
+const after = (events, state = EMPTY) => events.reduce(reduce, state);
+const event = (id, type, data = {}) => ({ id, type, data: { runId: 'r1', ...data } });
+const delta = (id, text, messageId = 'm1') => event(id, 'text_delta', { messageId, text });
+const message = (id, text, replacesFrom, messageId = 'm1') =>
+  event(id, 'message', { messageId, role: 'assistant', content: [{ type: 'text', text }], replacesFrom });
+const prompt = (id, text = 'do it', runId = 'r1') => ({ id, type: 'user_message', data: { runId, content: [{ type: 'text', text }] } });
+const started = (id, runId = 'r1') => ({ id, type: 'run_started', data: { runId, attempt: 1, provider: 'simulated', model: 'm', container: 'a' } });
+
+const items = (state) => state.runs.flatMap((run) => run.items);
+const texts = (state) => items(state).filter((item) => item.kind === 'message').map((item) => item.parts.map((part) => part.text).join('|'));
+
+test('deltas of one message grow one text', () => {
+  assert.deepEqual(texts(after([prompt(1), started(2), delta(3, 'Hel'), delta(4, 'lo')])), ['Hello']);
+});
+
+test('deltas of two messages that arrive in turns do not mix', () => {
+  assert.deepEqual(texts(after([delta(1, 'a', 'm1'), delta(2, 'x', 'm2'), delta(3, 'b', 'm1'), delta(4, 'y', 'm2')])), ['ab', 'xy']);
+});
+
+test('thinking and text of one message stay apart and in order', () => {
+  const state = after([event(1, 'thinking_delta', { messageId: 'm1', text: 'hm' }), event(2, 'thinking_delta', { messageId: 'm1', text: 'm' }), delta(3, 'Yes')]);
+  assert.deepEqual(items(state)[0].parts, [{ type: 'thinking', text: 'hmm' }, { type: 'text', text: 'Yes' }]);
+});
+
+test('a message supersedes its deltas instead of repeating them', () => {
+  const state = after([delta(1, 'Hel'), delta(2, 'lo'), message(3, 'Hello, whole', 1)]);
+  assert.deepEqual(texts(state), ['Hello, whole']);
+  assert.equal(items(state)[0].done, true);
+});
+
+test('a message without deltas of its own is shown', () => {
+  assert.deepEqual(texts(after([prompt(1), message(2, 'at once', null)])), ['at once']);
+});
+
+test('a compacted log looks like the whole log, also around a tool call in the middle', () => {
+  const tool = event(4, 'tool_use', { messageId: 'm1', toolUseId: 't1', name: 'read', input: { path: 'a' } });
+  const rest = [message(5, 'Hello', 2), delta(6, 'next', 'm2'), message(7, 'next', 6, 'm2'), event(8, 'completed', { stopReason: 'end_turn', durationMs: 9 })];
+  const whole = after([prompt(1), delta(2, 'Hel'), delta(3, 'lo'), tool, ...rest]);
+  const compacted = after([prompt(1), tool, ...rest.filter(({ type }) => type !== 'text_delta')]);
+  assert.deepEqual(compacted, whole);
+  assert.deepEqual(items(compacted).map((item) => item.kind), ['message', 'tool', 'message']);
+});
+
+test('a reader who left in the middle of a message that was compacted meanwhile sees it once', () => {
+  const left = after([prompt(1), delta(2, 'Hel')]);
+  assert.deepEqual(texts(after([message(9, 'Hello', 2)], left)), ['Hello']);
+});
+
+test('a run that ends without the whole message keeps what was said', () => {
+  const state = after([prompt(1), started(2), delta(3, 'half a'), event(4, 'interrupted', { by: 'user' })]);
+  assert.deepEqual(texts(state), ['half a']);
+  assert.equal(statusOf(state), 'interrupted');
+});
+
+test('a restarted run drops its unfinished messages and their tool calls, and keeps whole ones', () => {
+  const state = after([
+    prompt(1), started(2), delta(3, 'whole'), message(4, 'whole', 3),
+    event(5, 'tool_use', { messageId: 'm1', toolUseId: 't1', name: 'kept', input: {} }),
+    delta(6, 'half', 'm2'), event(7, 'tool_use', { messageId: 'm2', toolUseId: 't2', name: 'dropped', input: {} }),
+    event(8, 'run_restarted', { attempt: 2, reason: 'its server went away' }),
+  ]);
+  assert.deepEqual(texts(state), ['whole']);
+  assert.deepEqual(items(state).filter((item) => item.kind === 'tool').map((item) => item.name), ['kept']);
+  assert.deepEqual(items(state).at(-1), { kind: 'note', key: 'note 8', at: 8, about: 'restarted', attempt: 2, reason: 'its server went away' });
+});
+
+test('a restart leaves the unfinished messages of other runs alone', () => {
+  const other = { id: 2, type: 'text_delta', data: { runId: 'r2', messageId: 'm9', text: 'mine' } };
+  assert.deepEqual(texts(after([delta(1, 'gone'), other, event(3, 'run_restarted', { attempt: 2, reason: 'x' })])), ['mine']);
+});
+
+test('a recovered run notes it and goes on in the same message', () => {
+  const state = after([delta(1, 'one '), event(2, 'run_recovered', { attempt: 2, container: 'b' }), delta(3, 'two')]);
+  assert.deepEqual(texts(state), ['one two']);
+  assert.equal(items(state).at(-1).about, 'recovered');
+  assert.equal(state.runs[0].container, 'b');
+});
+
+test('an event that was seen before changes nothing at all', () => {
+  const state = after([prompt(1), delta(2, 'a'), delta(3, 'b')]);
+  assert.equal(reduce(state, delta(3, 'b')), state);
+  assert.equal(reduce(state, delta(2, 'a')), state);
+});
+
+test('ids may jump, and the last one is remembered', () => {
+  assert.equal(after([prompt(1), message(40, 'x', 2)]).lastId, 40);
+});
+
+test('frames without an id leave the state as it is', () => {
+  const state = after([prompt(1)]);
+  for (const type of ['caught_up', 'draining']) assert.equal(reduce(state, { id: null, type, data: {} }), state);
+});
+
+test('an event of an unknown type only moves the cursor', () => {
+  const state = after([prompt(1)]);
+  assert.deepEqual(reduce(state, event(2, 'invented_later')), { ...state, lastId: 2 });
+});
+
+test('reset forgets everything, so that the log can be read from its start', () => {
+  const state = reduce(after([prompt(7), delta(8, 'old')]), { id: null, type: 'reset', data: { reason: 'unknown cursor' } });
+  assert.deepEqual(state, EMPTY);
+  assert.deepEqual(texts(after([prompt(1), delta(2, 'new')], state)), ['new']);
+});
+
+test('newlines, separators, markup and wide characters stay the text that they are', () => {
+  const text = 'a\r\n\n\tb\u2028c\u2029d <img src=x onerror=alert(1)> &amp; \u0000 👩‍💻 ';
+  assert.deepEqual(texts(after([delta(1, text.slice(0, 5)), delta(2, text.slice(5))])), [text]);
+  assert.deepEqual(texts(after([message(1, text, null)])), [text]);
+  assert.equal(after([prompt(1, text)]).runs[0].prompt[0].text, text);
+});
+
+test('a tool result joins its call', () => {
+  const state = after([
+    event(1, 'tool_use', { messageId: 'm1', toolUseId: 't1', name: 'run', input: { command: 'ls' } }),
+    event(2, 'tool_result', { toolUseId: 't1', content: 'no such file', isError: true }),
+  ]);
+  assert.equal(items(state).length, 1);
+  assert.deepEqual(items(state)[0].result, { content: 'no such file', isError: true });
+});
+
+test('tool blocks inside a message are not shown a second time', () => {
+  const content = [{ type: 'text', text: 'Look: ' }, { type: 'tool_use', id: 't1', name: 'run', input: {} }, { type: 'text', text: 'done' }];
+  assert.deepEqual(texts(after([event(1, 'message', { messageId: 'm1', role: 'assistant', content, replacesFrom: null })])), ['Look: done']);
+});
+
+test('usage of one run adds up, and cost appears only where it was told', () => {
+  const state = after([event(1, 'usage', { inputTokens: 10, outputTokens: 2 }), event(2, 'usage', { inputTokens: 5, outputTokens: 3, costUsd: 0.5 })]);
+  assert.deepEqual(state.runs[0].usage, { inputTokens: 15, outputTokens: 5, costUsd: 0.5 });
+  assert.equal('costUsd' in after([event(1, 'usage', { inputTokens: 1, outputTokens: 1 })]).runs[0].usage, false);
+});
+
+test('a failed run carries its code, its words and whether trying again may help', () => {
+  const { status, code, message: words, retryable } = after([event(1, 'failed', { code: 'provider_error', message: 'overloaded', retryable: true })]).runs[0];
+  assert.deepEqual({ status, code, words, retryable }, { status: 'failed', code: 'provider_error', words: 'overloaded', retryable: true });
+});
+
+test('a prompt that waits does not cut the running answer in two', () => {
+  const state = after([prompt(1), started(2), delta(3, 'one '), prompt(4, 'next', 'r2'), delta(5, 'two')]);
+  assert.deepEqual(state.runs.map((run) => run.runId), ['r1', 'r2']);
+  assert.deepEqual(texts(state), ['one two']);
+});
+
+test('waiting prompts know their place, and the running one is what an interrupt means', () => {
+  const state = after([prompt(1), started(2), prompt(3, 'b', 'r2'), prompt(4, 'c', 'r3')]);
+  assert.equal(activeRun(state).runId, 'r1');
+  assert.deepEqual(state.runs.map((run) => queuePosition(state, run)), [0, 1, 2]);
+  const later = after([event(5, 'completed', { stopReason: 'end_turn', durationMs: 1 })], state);
+  assert.equal(activeRun(later).runId, 'r2');
+  assert.equal(statusOf(later), 'pending');
+  assert.equal(queuePosition(later, later.runs[2]), 1);
+});
+
+test('what an event does not touch keeps its identity, and no state is changed in place', () => {
+  const freeze = (value) => { Object.values(value).forEach((inner) => inner && typeof inner === 'object' && !Object.isFrozen(inner) && freeze(inner)); return Object.freeze(value); };
+  const before = freeze(after([prompt(1), started(2), message(3, 'whole', null), delta(4, 'a', 'm2')]));
+  const next = reduce(before, delta(5, 'b', 'm2'));
+  assert.equal(next.runs[0].items[0], before.runs[0].items[0]);
+  assert.notEqual(next.runs[0].items[1], before.runs[0].items[1]);
+});
+
+test('every event type of the contract is followed', () => {
+  assert.deepEqual([...LOG_TYPES].sort(), [
+    'completed', 'failed', 'interrupted', 'message', 'run_recovered', 'run_restarted', 'run_started', 'text_delta',
+    'thinking_delta', 'tool_result', 'tool_use', 'usage', 'user_message',
+  ]);
+});

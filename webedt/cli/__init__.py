@@ -1,0 +1,1 @@
+"""The `webedt` command: one module a subcommand, each with `add_arguments(parser)` and `run(args) -> int`."""

@@ -1,0 +1,187 @@
+"""`webedt dev`: PostgreSQL, migrations and any number of instances with one command, until Ctrl-C.
+
+Owns the order in which these start and stop. The instances are ordinary `webedt serve` processes; this one never
+serves anything, so whatever is killed among them shows what a deployment would do.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+
+from webedt.cli.dev_instances import Instance, Instances
+from webedt.cli.dev_welcome import demo_token, is_ready, welcome
+from webedt.cli.errors import USAGE, CommandError
+from webedt.database.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from webedt.database.migrations import migrate
+
+READY_TIMEOUT_SECONDS = 60
+MAX_PORT = 65535
+LOOPBACK = "127.0.0.1"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `webedt dev`."""
+    parser.add_argument("--instances", type=_at_least_one, default=1, metavar="N", help="how many to run (1)")
+    parser.add_argument("--port", type=_port, default=3001, help="of the first; the next ones follow it (3001)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until a signal comes, which is no failure. Raises CommandError for whatever the user can put right."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # while things start, both signals mean: not any more
+    try:
+        with contextlib.ExitStack() as stack:
+            _run(args, stack)
+    except KeyboardInterrupt:
+        pass
+    except EmbeddedPostgresError as error:
+        raise CommandError(str(error)) from error
+    return 0
+
+
+def _run(args: argparse.Namespace, stack: contextlib.ExitStack) -> None:
+    data_dir = Path(os.environ.get("WEBEDT_DATA_DIR") or ".webedt").absolute()
+    stack.enter_context(_only_one(data_dir))
+    ports = range(args.port, args.port + args.instances)
+    if ports[-1] > MAX_PORT:
+        raise CommandError(
+            f"there are no {args.instances} ports from {args.port} on; use a lower --port", exit_status=USAGE
+        )
+    for port in ports:
+        _check_port(port)
+    given_url = os.environ.get("DATABASE_URL")
+    database_url = given_url or stack.enter_context(_embedded_database(data_dir))
+    direct_url = os.environ.get("DATABASE_DIRECT_URL", "") if given_url else ""
+    _migrate(direct_url or database_url)
+    shared = {
+        "HOST": LOOPBACK,  # nobody else on the network is to use the demo login
+        "LB_DRAIN_DELAY_SECONDS": "0",  # there is no balancer to wait for
+        **os.environ,
+        "DATABASE_URL": database_url,
+        "DATABASE_DIRECT_URL": direct_url,
+        "SESSION_SECRET": os.environ.get("SESSION_SECRET") or _session_secret(data_dir),
+        "WEBEDT_ENV": "development",
+    }
+    instances = Instances([Instance(f"dev-{number}", port, shared) for number, port in enumerate(ports, start=1)])
+    stop = _StopSignals()
+    with instances:
+        deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+        while not (stop.asked or all(is_ready(port) for port in ports)):
+            if ended := instances.ended():
+                raise CommandError(f"{ended.name} ended with code {ended.exit_code}; it says why above")
+            if time.monotonic() > deadline:
+                raise CommandError(f"not ready within {READY_TIMEOUT_SECONDS} s; the instances say why above")
+            time.sleep(0.1)
+        if not stop.asked:
+            print(welcome(ports, demo_token(ports[0]) if _is_local(database_url) else None), flush=True)
+        while not stop.asked:
+            instances.restart_ended()
+            time.sleep(0.1)
+        print("Stopping", flush=True)
+
+
+class _StopSignals:
+    """Remembers the first signal while instances run, as an exception could lose one of them; the next one raises."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        signal.signal(signal.SIGINT, self._remember)
+        signal.signal(signal.SIGTERM, self._remember)
+
+    def _remember(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def _only_one(data_dir: Path) -> Iterator[None]:
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / "dev.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CommandError(
+                f"another one is running on {data_dir}; stop it or set WEBEDT_DATA_DIR", exit_status=USAGE
+            ) from None
+        yield
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the instance does; not stopped by TIME_WAIT
+        try:
+            probe.bind((os.environ.get("HOST") or LOOPBACK, port))
+        except OSError:
+            raise CommandError(f"port {port} is taken; use --port or stop the other one", exit_status=USAGE) from None
+
+
+@contextlib.contextmanager
+def _embedded_database(data_dir: Path) -> Iterator[str]:
+    server = EmbeddedPostgres(data_dir)
+    if not server.home.is_relative_to(data_dir.resolve()):
+        print(f"The database is kept in {server.home}: its account, not being root, does not get into {data_dir}")
+    try:
+        asyncio.run(_create_database(server.start(), "webedt"))
+        yield server.url("webedt")
+    finally:
+        server.stop()
+
+
+async def _create_database(server_url: str, name: str) -> None:
+    connection = await asyncpg.connect(server_url)
+    try:
+        if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
+            await connection.execute(f'CREATE DATABASE "{name}"')
+    finally:
+        await connection.close()
+
+
+def _migrate(database_url: str) -> None:
+    try:
+        asyncio.run(migrate(database_url))
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise CommandError(
+            f"cannot migrate the database: {error or type(error).__name__}", exit_status=USAGE
+        ) from error
+
+
+def _is_local(database_url: str) -> bool:
+    """Whether the database is on this machine; only there may a user exist whose password everybody knows."""
+    parts = urlsplit(database_url)
+    host = parse_qs(parts.query).get("host", [parts.hostname or ""])[0]
+    return host.startswith("/") or host in ("localhost", LOOPBACK, "::1")
+
+
+def _session_secret(data_dir: Path) -> str:
+    """The same at every start, so that a restart logs nobody out."""
+    path = data_dir / "session-secret"
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(48))
+    return path.read_text()
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= MAX_PORT:
+        raise argparse.ArgumentTypeError(f"must be between 1 and {MAX_PORT}")
+    return number

@@ -1,0 +1,123 @@
+"""The composition root: the one place that knows which implementation stands under which contract."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from aiohttp import web
+
+import webedt
+from webedt.bus.interface import ABus
+from webedt.bus.postgres import PostgresBus
+from webedt.config import Settings
+from webedt.database.interface import ADatabase
+from webedt.database.postgres import PostgresDatabase
+from webedt.fleet.heartbeat import AHeartbeat, Heartbeat
+from webedt.fleet.identity import Identity
+from webedt.fleet.leadership import ALeadership, Leadership
+from webedt.http.application import build_application
+from webedt.http.auth import AuthServices, auth_routes
+from webedt.http.cookies import Cookies
+from webedt.http.lifecycle import Lifecycle
+from webedt.http.middleware import Pipeline
+from webedt.http.operations import OperationsServices, operations_routes
+from webedt.http.origins import Origins
+from webedt.http.runs import run_routes
+from webedt.http.sessions import SessionServices, session_routes
+from webedt.http.stream_registry import AStreams, Streams
+from webedt.http.streaming import StreamServices
+from webedt.http.web import load_assets, web_routes
+from webedt.kernel import ATransactions, ServiceProvider
+from webedt.log.interface import AEventWriter
+from webedt.log.tails import ATails, Tails
+from webedt.log.writer import EventWriter
+from webedt.providers.anthropic import AnthropicProvider
+from webedt.providers.interface import AProviders, ExecutionProvider
+from webedt.providers.registry import Providers
+from webedt.providers.simulated import SimulatedProvider
+from webedt.services.auth import AAuth, Auth
+from webedt.services.cleanup import ACleanup, Cleanup
+from webedt.services.execution import AExecution, Execution
+from webedt.services.fleet_status import AFleetStatus, FleetStatus
+from webedt.services.lists import ALists, Lists
+from webedt.services.runs import ARuns, Runs
+from webedt.services.sessions import ASessions, Sessions
+from webedt.telemetry.logging import ALogger, ConsoleLogger
+from webedt.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One replica, put together but not started."""
+
+    settings: Settings
+    identity: Identity
+    provider: ServiceProvider
+    application: web.Application
+    pipeline: Pipeline
+    lifecycle: Lifecycle
+
+
+def compose(settings: Settings) -> Replica:
+    identity = Identity(uuid4(), settings.container_id)
+    metrics = Metrics(settings.container_id)
+    version = settings.build_version or webedt.__version__
+    metrics.build_info.set(1, version, settings.build_commit_sha)
+    provider = compose_services(settings, identity, metrics)
+    lifecycle = Lifecycle()
+    origins = Origins(settings.allowed_origins, settings.trusted_proxies)
+    cookies = Cookies(secure=settings.production)
+    pipeline = Pipeline(provider, identity, metrics, origins, cookies, lifecycle, production=settings.production)
+    operations = OperationsServices.from_provider(provider)
+    routes = [
+        *operations_routes(operations, settings, identity, lifecycle, metrics, version),
+        *auth_routes(AuthServices.from_provider(provider), cookies, origins),
+        *run_routes(StreamServices.from_provider(provider)),
+        *session_routes(SessionServices.from_provider(provider)),
+        *web_routes(load_assets(Path(__file__).parent / "web")),
+    ]
+    return Replica(settings, identity, provider, build_application(pipeline, routes, version), pipeline, lifecycle)
+
+
+def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -> ServiceProvider:
+    provider = ServiceProvider()
+    lease = settings.lease_seconds
+    logger = ConsoleLogger(settings.log_level, settings.container_id, json=settings.production)
+    provider.register(ALogger, logger)
+    database = PostgresDatabase(settings, metrics)
+    provider.register(ADatabase, database)
+    provider.register(ATransactions, database)
+    provider.register(ABus, PostgresBus(identity.instance_id, metrics))
+    provider.register(AHeartbeat, Heartbeat(identity, lease))
+    provider.register(ALeadership, Leadership(identity, metrics, lease))
+    # Replay takes at most half of the pool, so that readers cannot starve those who write.
+    provider.register(ATails, Tails(metrics, replay_concurrency=settings.db_pool_max // 2))
+    provider.register(AEventWriter, EventWriter(metrics, lease))
+    provider.register(AAuth, Auth(settings.secret, settings.auth_rate_limit_per_minute))
+    provider.register(ASessions, Sessions())
+    providers: list[ExecutionProvider] = [
+        SimulatedProvider(allowed=settings.simulated_allowed),
+        AnthropicProvider(settings),
+    ]
+    provider.register(AProviders, Providers(providers, settings.chosen_provider))
+    execution = Execution(
+        identity,
+        metrics,
+        lease_seconds=lease,
+        max_active_runs=settings.max_active_runs,
+        max_attempts=settings.max_attempts,
+    )
+    provider.register(AExecution, execution)
+    provider.register(ARuns, Runs())
+    provider.register(ALists, Lists())
+    provider.register(AFleetStatus, FleetStatus(lease))
+    cleanup = Cleanup(
+        identity,
+        metrics,
+        timeout_minutes=settings.orphan_timeout_minutes,
+        interval_minutes=settings.orphan_interval_minutes,
+        lease_seconds=lease,
+    )
+    provider.register(ACleanup, cleanup)
+    provider.register(AStreams, Streams(metrics, settings.max_streams_per_user))
+    return provider

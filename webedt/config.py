@@ -1,0 +1,282 @@
+"""The configuration: one frozen object read from the environment, every fault reported at once.
+
+Each field carries its variable, its documentation and its parser, so that `README.md`, `webedt check` and the tests
+speak of the same list. Nothing else reads `os.environ` for a setting.
+"""
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+from urllib.parse import urlsplit
+
+from webedt.domain.errors import ConfigurationError
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+ENVIRONMENTS = ("development", "test", "production")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+PROVIDERS = ("simulated", "anthropic")
+MIN_SECRET_LENGTH = 32
+DEVELOPMENT_SECRET = "development-only-secret-that-protects-nothing"  # noqa: S105 - refused in production
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value.lower() not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return value.lower()
+
+    return parse
+
+
+def _number(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], float]:
+    def parse(value: str) -> float:
+        try:
+            number = kind(value)
+        except ValueError:
+            raise ValueError(f"must be {'a whole number' if kind is int else 'a number'}") from None
+        if not low <= number <= high:
+            raise ValueError(f"must be between {low:g} and {high:g}")
+        return number
+
+    return parse
+
+
+def _switch(value: str) -> bool:
+    if value.lower() in ("on", "true", "1", "yes"):
+        return True
+    if value.lower() in ("off", "false", "0", "no"):
+        return False
+    raise ValueError("must be on or off")
+
+
+def _postgres_url(value: str) -> str:
+    if urlsplit(value).scheme not in ("postgresql", "postgres"):
+        raise ValueError("must begin with postgresql://")
+    return value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http(s) URL")
+    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise ValueError("plain http is allowed on loopback only")
+    return value.rstrip("/")
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    origins = tuple(item.strip().rstrip("/").lower() for item in value.split(",") if item.strip())
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
+            raise ValueError(f"{origin!r} is not an origin such as https://app.example.com")
+    return origins
+
+
+def _networks(value: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(item.strip(), strict=False) for item in value.split(",") if item.strip())
+    except ValueError as error:
+        raise ValueError(f"must be a list of CIDRs: {error}") from None
+
+
+def _setting(
+    variables: str, doc: str, default: Any, parse: Callable[[str], Any] = _text, *, secret: bool = False
+) -> Any:
+    """A field read from the first of the space-separated `variables` that is set and not empty."""
+    metadata = {"variables": tuple(variables.split()), "doc": doc, "parse": parse, "secret": secret}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Seconds, bytes and counts as the names say. Build with `load_settings`, or directly in a test."""
+
+    database_url: str = _setting(
+        "DATABASE_URL", "PostgreSQL 15 or newer. Required by `serve`.", "", _postgres_url, secret=True
+    )
+    database_direct_url: str = _setting(
+        "DATABASE_DIRECT_URL",
+        "A way to PostgreSQL around a transaction pooler; used by writer, heartbeat, listener and migrations.",
+        "",
+        _postgres_url,
+        secret=True,
+    )
+    session_secret: str = _setting(
+        "SESSION_SECRET", "The same on all replicas; at least 32 characters. Required in production.", "", secret=True
+    )
+    environment: str = _setting(
+        "WEBEDT_ENV NODE_ENV", "development, test or production.", "development", _choice(*ENVIRONMENTS)
+    )
+    container_id: str = _setting("CONTAINER_ID HOSTNAME", "Name of this replica in headers, logs and metrics.", "local")
+    host: str = _setting("HOST", "Address to listen on.", "0.0.0.0")  # noqa: S104 - a container listens on all
+    port: int = _setting("PORT", "Port to listen on.", 3001, _number(int, 1, 65535))
+    allowed_origins: tuple[str, ...] = _setting(
+        "ALLOWED_ORIGINS", "Other origins whose pages may use the API with the cookie, comma-separated.", (), _origins
+    )
+    trusted_proxies: tuple[Network, ...] = _setting(
+        "TRUSTED_PROXIES", "CIDRs of balancers whose X-Forwarded-For counts.", (), _networks
+    )
+    log_level: str = _setting("LOG_LEVEL", "debug, info, warning or error.", "info", _choice(*LOG_LEVELS))
+
+    db_pool_max: int = _setting("DB_POOL_MAX", "Most connections of the pool.", 20, _number(int, 2, 1000))
+    db_pool_min: int = _setting("DB_POOL_MIN", "Connections the pool opens at once.", 2, _number(int, 0, 1000))
+    db_pool_idle_seconds: float = _setting(
+        "DB_POOL_IDLE_SECONDS", "A pool connection unused for so long is closed.", 30.0, _number(float, 1, 86400)
+    )
+    db_connect_timeout_seconds: float = _setting(
+        "DB_CONNECT_TIMEOUT_SECONDS",
+        "For a connection, and for getting one from the pool.",
+        5.0,
+        _number(float, 0.1, 300),
+    )
+    db_statement_timeout_seconds: float = _setting(
+        "DB_STATEMENT_TIMEOUT_SECONDS", "Longest statement.", 30.0, _number(float, 0.1, 3600)
+    )
+    db_prepared_statements: bool = _setting(
+        "DB_PREPARED_STATEMENTS", "With DATABASE_DIRECT_URL: on if the pooler supports them.", False, _switch
+    )
+
+    lease_seconds: float = _setting(
+        "LEASE_SECONDS", "A replica silent for so long loses its runs to others.", 10.0, _number(float, 1, 3600)
+    )
+    max_attempts: int = _setting("MAX_ATTEMPTS", "Attempts of a run, hand-overs not counted.", 3, _number(int, 1, 100))
+    max_active_runs: int = _setting("MAX_ACTIVE_RUNS", "Runs this replica claims.", 100, _number(int, 0, 100_000))
+    max_streams_per_user: int = _setting(
+        "MAX_STREAMS_PER_USER", "Open streams of one user on this replica.", 100, _number(int, 1, 1_000_000)
+    )
+    lb_drain_delay_seconds: float = _setting(
+        "LB_DRAIN_DELAY_SECONDS",
+        "After SIGTERM: still serve, so that the balancer can notice.",
+        5.0,
+        _number(float, 0, 600),
+    )
+    shutdown_timeout_seconds: float = _setting(
+        "SHUTDOWN_TIMEOUT_SECONDS",
+        "After that: how long runs that cannot be handed over may go on.",
+        30.0,
+        _number(float, 0, 3600),
+    )
+    orphan_timeout_minutes: float = _setting(
+        "ORPHAN_SESSION_TIMEOUT_MINUTES",
+        "A running session quiet for so long, without a living owner, is ended.",
+        30.0,
+        _number(float, 0.001, 100_000),
+    )
+    orphan_interval_minutes: float = _setting(
+        "ORPHAN_CLEANUP_INTERVAL_MINUTES",
+        "How often one leader looks for such sessions.",
+        5.0,
+        _number(float, 0.001, 100_000),
+    )
+    auth_rate_limit_per_minute: int = _setting(
+        "AUTH_RATE_LIMIT_PER_MINUTE",
+        "Login and register attempts of one address, all replicas; 0 is off.",
+        10,
+        _number(int, 0, 1_000_000),
+    )
+
+    default_provider: str = _setting(
+        "DEFAULT_PROVIDER",
+        "For prompts that name none. Else: anthropic in production, simulated elsewhere.",
+        "",
+        _choice(*PROVIDERS),
+    )
+    simulated_provider: bool = _setting(
+        "SIMULATED_PROVIDER", "on allows the simulated provider in production.", False, _switch
+    )
+    anthropic_api_key: str = _setting("ANTHROPIC_API_KEY", "Switches the anthropic provider on.", "", secret=True)
+    anthropic_base_url: str = _setting(
+        "ANTHROPIC_BASE_URL", "Another endpoint of the Messages API; plain http on loopback only.", "", _http_url
+    )
+    anthropic_model: str = _setting("ANTHROPIC_MODEL", "Model for prompts that name none.", "claude-sonnet-5-5")
+    anthropic_max_tokens: int = _setting("ANTHROPIC_MAX_TOKENS", "Longest answer.", 8192, _number(int, 1, 1_000_000))
+    anthropic_max_retries: int = _setting(
+        "ANTHROPIC_MAX_RETRIES", "Retries of a refused request (429, 529, 5xx).", 4, _number(int, 0, 20)
+    )
+    anthropic_history_characters: int = _setting(
+        "ANTHROPIC_HISTORY_CHARACTERS",
+        "How much of the conversation a follow-up carries.",
+        400_000,
+        _number(int, 0, 100_000_000),
+    )
+    provider_first_token_seconds: float = _setting(
+        "PROVIDER_FIRST_TOKEN_SECONDS", "Longest wait for an answer to begin.", 120.0, _number(float, 0.1, 3600)
+    )
+    provider_idle_seconds: float = _setting(
+        "PROVIDER_IDLE_SECONDS", "Longest silence in an answer.", 300.0, _number(float, 0.1, 3600)
+    )
+
+    build_commit_sha: str = _setting("BUILD_COMMIT_SHA", "Shown in /health/status.", "unknown")
+    build_timestamp: str = _setting("BUILD_TIMESTAMP", "Shown in /health/status.", "unknown")
+    build_version: str = _setting("BUILD_VERSION", "Shown in /health/status; the package's version if empty.", "")
+
+    @property
+    def production(self) -> bool:
+        return self.environment == "production"
+
+    @property
+    def direct_url(self) -> str:
+        """Where connections go that need a session of their own."""
+        return self.database_direct_url or self.database_url
+
+    @property
+    def behind_pooler(self) -> bool:
+        return bool(self.database_direct_url)
+
+    @property
+    def secret(self) -> str:
+        return self.session_secret or DEVELOPMENT_SECRET
+
+    @property
+    def simulated_allowed(self) -> bool:
+        return not self.production or self.simulated_provider
+
+    @property
+    def chosen_provider(self) -> str | None:
+        """The provider of a prompt that names none; never silently the simulated one in production."""
+        if self.default_provider:
+            return self.default_provider
+        if not self.production:
+            return "simulated"
+        return "anthropic" if self.anthropic_api_key else None
+
+
+def load_settings(environ: Mapping[str, str], *, database_required: bool = True) -> Settings:
+    """Read the settings. Raises `ConfigurationError` with one line for each fault, not only the first."""
+    values: dict[str, Any] = {}
+    faults: list[str] = []
+    for item in fields(Settings):
+        for variable in item.metadata["variables"]:
+            raw = environ.get(variable, "").strip()
+            if not raw:
+                continue
+            try:
+                values[item.name] = item.metadata["parse"](raw)
+            except ValueError as error:
+                shown = "" if item.metadata["secret"] else f" (is {raw!r})"
+                faults.append(f"{variable}: {error}{shown}")
+            break
+    broken = {fault.split(":", 1)[0] for fault in faults}
+    settings = Settings(**values)
+    if database_required and not settings.database_url and "DATABASE_URL" not in broken:
+        faults.append("DATABASE_URL: is required")
+    secret = settings.session_secret
+    if settings.production and not secret:
+        faults.append(f"SESSION_SECRET: is required in production, at least {MIN_SECRET_LENGTH} characters")
+    elif secret and len(secret) < MIN_SECRET_LENGTH and settings.production:
+        faults.append(f"SESSION_SECRET: must have at least {MIN_SECRET_LENGTH} characters")
+    if settings.db_pool_min > settings.db_pool_max:
+        faults.append("DB_POOL_MIN: must not be greater than DB_POOL_MAX")
+    if settings.default_provider == "anthropic" and not settings.anthropic_api_key:
+        faults.append("DEFAULT_PROVIDER: anthropic needs ANTHROPIC_API_KEY")
+    if settings.default_provider == "simulated" and not settings.simulated_allowed:
+        faults.append("DEFAULT_PROVIDER: simulated needs SIMULATED_PROVIDER=on in production")
+    if faults:
+        raise ConfigurationError(faults)
+    return settings

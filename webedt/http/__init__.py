@@ -1,0 +1,1 @@
+"""The wire: routes, handlers, problems, streams. A handler reads, calls one service, answers."""

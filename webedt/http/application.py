@@ -1,0 +1,34 @@
+"""Puts the route table behind the pipeline: the aiohttp application."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+
+from webedt.http.bodies import MAX_BODY_BYTES
+from webedt.http.context import json_response
+from webedt.http.middleware import Pipeline
+from webedt.http.openapi import build_openapi
+from webedt.http.routes import Access, Route
+
+
+def build_application(pipeline: Pipeline, routes: Sequence[Route], version: str) -> web.Application:
+    """The application that serves `routes` and `/api/openapi.json`, which describes them."""
+
+    async def openapi(_request: web.Request) -> web.StreamResponse:
+        return json_response(document)
+
+    described = Route(
+        method="GET", path="/api/openapi.json", handler=openapi, summary="This description", access=Access.PUBLIC,
+        needs_database=False, answer=dict[str, Any],
+    )  # fmt: skip
+    table = [*routes, described]
+    document = build_openapi(table, version)
+    application = web.Application(middlewares=[pipeline.middleware], client_max_size=MAX_BODY_BYTES)
+    for route in table:
+        application.router.add_route(route.method, route.path, route.handler)
+        if route.method == "GET" and not route.streams:
+            application.router.add_route("HEAD", route.path, route.handler)
+        pipeline.add(route)
+    application.on_response_prepare.append(pipeline.prepare)
+    return application

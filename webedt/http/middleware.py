@@ -1,0 +1,203 @@
+"""What every request passes, in one place and in this order:
+
+request id → route → CORS → is the database there? → who is it? → may this page ask? → handler → problem or answer →
+metrics and log line. One middleware, because each would keep a frame alive for as long as a stream is open.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+
+from webedt.database.interface import ADatabase
+from webedt.domain.errors import AppError, Forbidden, MethodNotAllowed, NotFound, Unauthenticated, Unavailable
+from webedt.domain.users import Principal
+from webedt.fleet.identity import Identity
+from webedt.http.context import REQUEST_ID, SCOPE, AUserContext, UserContext
+from webedt.http.cookies import Cookies
+from webedt.http.lifecycle import Lifecycle
+from webedt.http.origins import Origins
+from webedt.http.problems import problem
+from webedt.http.routes import Access, Route
+from webedt.kernel import Background, ServiceProvider
+from webedt.services.auth import AAuth
+from webedt.telemetry.logging import bind_request
+from webedt.telemetry.metrics import Metrics
+
+_SANE_ID = re.compile(r"[\x21-\x7e]{1,128}")
+UNMATCHED = "unmatched"
+PREPARED = "prepared"
+RETRY_AFTER_SECONDS = 2.0
+FINISH_SECONDS = 5.0
+# A page cannot be framed, nothing is guessed from content, nothing is told to other hosts.
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+
+
+class InternalError(AppError):
+    """What a client is told of a fault of ours: nothing but the request id."""
+
+
+class Pipeline:
+    def __init__(
+        self,
+        provider: ServiceProvider,
+        identity: Identity,
+        metrics: Metrics,
+        origins: Origins,
+        cookies: Cookies,
+        lifecycle: Lifecycle,
+        *,
+        production: bool,
+    ) -> None:
+        self._provider = provider
+        self._database = provider.get(ADatabase)
+        self._auth = provider.get(AAuth)
+        self._identity = identity
+        self._metrics = metrics
+        self._origins = origins
+        self._cookies = cookies
+        self._lifecycle = lifecycle
+        self._production = production
+        self._routes: dict[tuple[str, str], Route] = {}
+        self._finishing = Background()
+        self._log = structlog.get_logger(component="http")
+
+    def add(self, route: Route) -> None:
+        self._routes[route.method, route.path] = route
+
+    async def finish(self) -> None:
+        """Let handlers that outlived their client come to their end."""
+        await self._finishing.drain(FINISH_SECONDS)
+        await self._finishing.stop()
+
+    async def prepare(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """The headers of every answer; called by aiohttp just before the first byte."""
+        headers = response.headers
+        request[PREPARED] = True
+        headers["X-Request-ID"] = request.get(REQUEST_ID) or new_request_id(request)
+        headers["X-Container-ID"] = self._identity.container_id
+        for name, value in SECURITY_HEADERS.items():
+            headers.setdefault(name, value)
+        if self._production:
+            headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        if isinstance(request, web.Request):
+            for name, value in self._origins.cross_origin_headers(request).items():
+                headers[name] = value
+            if request.path.startswith("/api/"):
+                headers.add("Vary", "Origin")
+
+    @property
+    def middleware(self) -> Any:
+        @web.middleware
+        async def run(
+            request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+        ) -> web.StreamResponse:
+            request[REQUEST_ID] = new_request_id(request)
+            resource = request.match_info.route.resource
+            label = resource.canonical if resource is not None else UNMATCHED
+            route = self._routes.get(("GET" if request.method == "HEAD" else request.method, label))
+            started = time.perf_counter()
+            status = 499
+            with bind_request(request_id=request[REQUEST_ID]):
+                try:
+                    response = await self._answer(request, route)
+                    status = response.status
+                    return response
+                except ConnectionResetError:
+                    raise asyncio.CancelledError from None  # the client is gone: nobody is left to be answered
+                except Exception as error:
+                    response = self._refuse(request, error)
+                    status = response.status
+                    return response
+                finally:
+                    self._record(request, label, status, time.perf_counter() - started)
+
+        return run
+
+    def _refuse(self, request: web.Request, error: Exception) -> web.Response:
+        if not isinstance(error, AppError):
+            self._log.error("request_failed", path=request.path, exc_info=error)
+            error = InternalError("Something went wrong here.")
+        if request.get(PREPARED) and request.transport is not None:
+            # A stream has begun: another answer into it would be garbage, and a cut is what its reader resumes from.
+            request.transport.abort()
+            raise asyncio.CancelledError
+        return problem(error, request[REQUEST_ID])
+
+    def _record(self, request: web.Request, label: str, status: int, seconds: float) -> None:
+        method = request.method if request.method in METHODS else "OTHER"
+        self._metrics.http_requests.inc(1, method, label, str(status))
+        self._metrics.http_seconds.observe(seconds, method, label)
+        quiet = label in ("/health", "/live", "/ready", "/metrics")
+        (self._log.debug if quiet else self._log.info)(
+            "request", method=request.method, route=label, status=status, ms=round(seconds * 1000, 1)
+        )
+
+    async def _answer(self, request: web.Request, route: Route | None) -> web.StreamResponse:
+        if route is None:
+            return self._no_route(request)
+        if route.needs_database and (reason := self._not_ready()) is not None:
+            raise Unavailable(f"Not ready: {reason}.", retry_after_seconds=RETRY_AFTER_SECONDS)
+        extended: tuple[Principal, str] | None = None
+        if route.access is Access.USER:
+            extended = await self._admit(request, route)
+        elif route.access is Access.ENTRANCE and self._origins.is_foreign(request):
+            raise Forbidden("This page may not log in here.")
+        response = await self._carry_out(request, route)
+        if extended is not None and not response.prepared:
+            self._cookies.set(response, extended[1], extended[0].session.expires_at)
+        return response
+
+    def _not_ready(self) -> str | None:
+        return self._database.state.reason or (None if self._lifecycle.initialized else "starting")
+
+    async def _carry_out(self, request: web.Request, route: Route) -> web.StreamResponse:
+        if route.streams or route.safe:
+            return await route.handler(request)
+        # A client that leaves must not stop a change half-way: aiohttp cancels us, not the handler.
+        return await self._finishing.carry("request", _handle(route, request))
+
+    async def _admit(self, request: web.Request, route: Route) -> tuple[Principal, str] | None:
+        """Put the user into the request's scope; returns it with its token if its cookie is to be sent anew."""
+        token, by_cookie = self._cookies.token(request)
+        if token is None:
+            raise Unauthenticated("A login is needed.")
+        found = await self._auth.authenticate(token)
+        if found is None:
+            raise Unauthenticated("The login is unknown or has ended.")
+        if by_cookie and not route.safe and not self._origins.is_ours(request):
+            raise Forbidden("This page may not act for the user (Origin).")
+        scope = self._provider.create_scope()
+        scope.override(AUserContext, UserContext(found))
+        request[SCOPE] = scope
+        return (found, token) if by_cookie and found.extended else None
+
+    def _no_route(self, request: web.Request) -> web.StreamResponse:
+        if request.method == "OPTIONS" and request.headers.get("Access-Control-Request-Method"):
+            return web.Response(status=204)
+        error = request.match_info.http_exception
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            raise MethodNotAllowed(f"{request.method} is not possible here.", sorted(error.allowed_methods))
+        raise NotFound("There is nothing here.")
+
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def new_request_id(request: web.BaseRequest) -> str:
+    """The caller's if it is sane, so that a trace can go through a balancer; else a new one."""
+    given = request.headers.get("X-Request-ID", "")
+    return given if _SANE_ID.fullmatch(given) else uuid4().hex
+
+
+async def _handle(route: Route, request: web.Request) -> web.StreamResponse:
+    return await route.handler(request)

@@ -1,0 +1,177 @@
+"""All open streams of this replica: how many a user may have, keep-alives, who may still read, the end at shutdown."""
+
+import asyncio
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Collection, Coroutine, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, ClassVar, Protocol, TypeVar
+from uuid import UUID
+
+from webedt.bus.interface import ABus, Topic
+from webedt.domain.errors import RateLimited, Unavailable
+from webedt.domain.users import Principal
+from webedt.kernel import AService, Background, BaseService
+from webedt.services.auth import AAuth
+from webedt.telemetry.metrics import Metrics
+
+T = TypeVar("T")
+
+KEEP_ALIVE_SECONDS = 15
+ACCESS_SWEEP_SECONDS = 1.5
+DRAINED_SECONDS = 5.0
+
+
+class OpenStream(Protocol):
+    """What the registry may do to a stream; on the event loop, quick, not raising."""
+
+    def keep_alive(self) -> None:
+        """Write a comment, unless something is waiting to be written anyway."""
+        ...
+
+    def finish(self, *, draining: bool) -> None:
+        """End cleanly; `draining`: say so, and when to come back."""
+        ...
+
+
+class AStreams(AService):
+    order: ClassVar[int] = 100
+
+    sent: int
+    """Events written to readers; streams add to it, the metric follows at scrape."""
+
+    @abstractmethod
+    def admit(self, who: Principal) -> None:
+        """Raises `Unavailable` while draining and `RateLimited` when the user has too many streams open."""
+
+    @abstractmethod
+    def opened(self, stream: OpenStream, who: Principal, kind: str) -> AbstractContextManager[None]:
+        """Keep `stream` among the open ones for a block. `kind`: resume, follow, execute or updates."""
+
+    @abstractmethod
+    async def outlive(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await `work`; should the client leave meanwhile, it is carried to its end all the same."""
+
+    @abstractmethod
+    async def drain(self) -> None:
+        """End all streams cleanly and refuse new ones."""
+
+    @property
+    @abstractmethod
+    def active(self) -> int: ...
+
+
+class Streams(BaseService, AStreams):
+    def __init__(self, metrics: Metrics, max_per_user: int) -> None:
+        self._metrics = metrics
+        self._max_per_user = max_per_user
+        self._wheel: list[dict[OpenStream, UUID]] = [{} for _ in range(KEEP_ALIVE_SECONDS)]
+        self._hand = 0
+        self._kinds: Counter[str] = Counter()
+        self._users: Counter[UUID] = Counter()
+        self._draining = False
+        self._look = asyncio.Event()
+        self._all_gone = asyncio.Event()
+        self._background = Background()
+        self.sent = 0
+        self._reported = 0
+
+    async def initialize(self) -> None:
+        self._auth = self.services.get(AAuth)
+        bus = self.services.get(ABus)
+        bus.subscribe(Topic.ACCESS, self._access_changed)
+        self._metrics.observe(self._observe)
+        self._background.start("keep-alives", self._turn_wheel())
+        self._background.start("stream-access", self._check_access_for_ever())
+
+    async def dispose(self) -> None:
+        await self._background.stop()
+        await super().dispose()
+
+    @property
+    def active(self) -> int:
+        return sum(len(slot) for slot in self._wheel)
+
+    def admit(self, who: Principal) -> None:
+        if self._draining:
+            raise Unavailable("This replica is shutting down; ask again.", retry_after_seconds=1)
+        if self._users[who.user.id] >= self._max_per_user:
+            raise RateLimited(f"At most {self._max_per_user} streams at a time.", retry_after_seconds=5)
+
+    @contextmanager
+    def opened(self, stream: OpenStream, who: Principal, kind: str) -> Iterator[None]:
+        user_id = who.user.id
+        # The slot just passed: its turn comes in a full round, so the first keep-alive after 15 s.
+        slot = self._wheel[self._hand - 1]
+        slot[stream] = who.session.id
+        self._users[user_id] += 1
+        self._kinds[kind] += 1
+        try:
+            if self._draining:
+                stream.finish(draining=True)
+            yield
+        finally:
+            del slot[stream]
+            self._kinds[kind] -= 1
+            self._users[user_id] -= 1
+            if not self._users[user_id]:
+                del self._users[user_id]
+            if not self.active:
+                self._all_gone.set()
+
+    async def outlive(self, work: Coroutine[Any, Any, T]) -> T:
+        return await self._background.carry("outlive", work)
+
+    async def drain(self) -> None:
+        self._draining = True
+        self._all_gone.clear()
+        for slot in self._wheel:
+            for stream in list(slot):
+                stream.finish(draining=True)
+        if self.active:
+            try:
+                async with asyncio.timeout(DRAINED_SECONDS):
+                    await self._all_gone.wait()
+            except TimeoutError:
+                self.log.warning("streams_not_drained", streams=self.active)
+
+    async def _turn_wheel(self) -> None:
+        """One task for all keep-alives: each second those of one slot, so that a stream has one every 15 s."""
+        while True:
+            await asyncio.sleep(1)
+            self._hand = (self._hand + 1) % KEEP_ALIVE_SECONDS
+            for stream in list(self._wheel[self._hand]):
+                stream.keep_alive()
+
+    def _access_changed(self, _ids: Collection[UUID]) -> None:
+        self._look.set()
+
+    async def _check_access_for_ever(self) -> None:
+        """One question for all open streams: which logins behind them still hold? The others end (G9)."""
+        while True:
+            try:
+                async with asyncio.timeout(ACCESS_SWEEP_SECONDS):
+                    await self._look.wait()
+            except TimeoutError:
+                pass
+            self._look.clear()
+            behind = {login_id for slot in self._wheel for login_id in slot.values()}
+            if not behind:
+                continue
+            try:
+                valid = await self._auth.still_valid(list(behind))
+            except Exception as error:
+                # Nobody is thrown out because the database cannot be asked; it is asked again.
+                self.log.debug("access_not_checked", error=repr(error))
+                await asyncio.sleep(0.5)
+                continue
+            for slot in self._wheel:
+                for stream, login_id in list(slot.items()):
+                    if login_id in behind and login_id not in valid:
+                        stream.finish(draining=False)
+
+    def _observe(self) -> None:
+        for kind, count in self._kinds.items():
+            self._metrics.streams.set(count, kind)
+        self._metrics.events_sent.inc(self.sent - self._reported)
+        self._reported = self.sent

@@ -1,0 +1,95 @@
+"""Opening a stream: admit, subscribe, refresh, then write. What cannot be served is answered as the client can bear."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from aiohttp import web
+
+from webedt.domain.errors import RateLimited, Unavailable
+from webedt.domain.frames import MEDIA_TYPE, draining_frames, retry_frame
+from webedt.domain.users import Principal
+from webedt.http.log_stream import SSE_HEADERS, LogStream, Until
+from webedt.http.stream_registry import AStreams
+from webedt.kernel import ServiceContainer
+from webedt.log.chunks import TailKey
+from webedt.log.tails import ATails
+from webedt.services.runs import ARuns
+
+ATTACH_SECONDS = 5.0
+REFUSED_RETRY_MS = (3000, 5000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamServices(ServiceContainer):
+    tails: ATails
+    streams: AStreams
+    runs: ARuns
+
+
+def is_event_source(request: web.Request) -> bool:
+    """An EventSource gives up for good on any answer but 200, so it must not be told 429 or 503."""
+    return request.method == "GET" and MEDIA_TYPE in request.headers.get("Accept", "")
+
+
+async def bearable(request: web.Request, serve: Callable[[], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+    """Serve a GET stream; an EventSource that cannot be served now gets a clean end and a time to come back."""
+    try:
+        return await serve()
+    except (RateLimited, Unavailable) as error:
+        if not is_event_source(request):
+            raise
+        farewell = draining_frames() if isinstance(error, Unavailable) else retry_frame(*REFUSED_RETRY_MS)
+        return web.Response(body=farewell, headers=SSE_HEADERS)
+
+
+async def stream_session(
+    services: StreamServices, request: web.Request, who: Principal, session_id: UUID, *, follow: bool, deltas: bool
+) -> web.StreamResponse:
+    """`follow`: stay open over later runs; else end when nothing is queued or running, 204 if that is so at once."""
+    services.streams.admit(who)
+    until = Until.NEVER if follow else Until.IDLE
+    stream = LogStream(request, services.tails, services.streams, until)
+    tail = services.tails.open(TailKey(session_id, deltas), stream)
+    try:
+        await _refresh(tail.refresh())
+        given = request.headers.get("Last-Event-ID")
+        beginning = stream.begin_at(request.query.get("lastEventId") if given is None else given, tail)
+        if not follow and stream.nothing_to_say(tail):
+            return web.Response(status=204, headers={"Cache-Control": "no-store"})
+        with services.streams.opened(stream, who, "follow" if follow else "resume"):
+            return await stream.send(tail, beginning, {"X-Session-ID": str(session_id)})
+    finally:
+        services.tails.close(tail, stream)
+
+
+async def stream_run(
+    services: StreamServices,
+    request: web.Request,
+    who: Principal,
+    session_id: UUID,
+    run_id: UUID,
+    prompt_seq: int,
+    headers: dict[str, str],
+) -> web.StreamResponse:
+    """The stream of the POST that made a run: from its `user_message` to its terminal event."""
+    stream = LogStream(request, services.tails, services.streams, Until.RUN)
+    tail = services.tails.open(TailKey(session_id, deltas=True), stream)
+    try:
+        await _refresh(tail.refresh())
+        # Asked after the tail was opened: an end that this does not show yet will pass through the tail.
+        end_seq = await services.runs.end_seq(session_id, run_id)
+        beginning = stream.begin_with_run(run_id, prompt_seq, end_seq)
+        with services.streams.opened(stream, who, "execute"):
+            return await stream.send(tail, beginning, headers)
+    finally:
+        services.tails.close(tail, stream)
+
+
+async def _refresh(refreshed: Awaitable[None]) -> None:
+    try:
+        async with asyncio.timeout(ATTACH_SECONDS):
+            await refreshed
+    except TimeoutError:
+        raise Unavailable("The database does not answer.", retry_after_seconds=2) from None

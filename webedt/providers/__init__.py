@@ -1,0 +1,1 @@
+"""Who answers prompts. A provider is one file and one registration (`webedt.composition`)."""

@@ -1,0 +1,151 @@
+"""The contract between a run and whoever answers it.
+
+A provider turns a `RunRequest` into an async generator of `Step`s. It knows nothing of sessions' logs, ids or replicas.
+"""
+
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, ClassVar, Literal
+from uuid import UUID
+
+import msgspec
+
+from webedt.kernel import AService
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """One earlier turn of the conversation; `content` are content blocks as in the wire contract."""
+
+    role: Literal["user", "assistant"]
+    content: list[dict[str, Any]]
+
+
+class RunRequest(msgspec.Struct, frozen=True):
+    """What is asked. `state` is what the session keeps for this provider (a remote session, say)."""
+
+    run_id: UUID
+    session_id: UUID
+    user_id: UUID
+    attempt: int
+    model: str | None
+    prompt: list[dict[str, Any]]
+    history: Sequence[Turn] = ()
+    state: dict[str, Any] | None = None
+    repository_url: str | None = None
+    branch: str | None = None
+
+
+class TextDelta(msgspec.Struct, frozen=True):
+    message_id: str
+    text: str
+
+
+class ThinkingDelta(msgspec.Struct, frozen=True):
+    message_id: str
+    text: str
+
+
+class ToolUse(msgspec.Struct, frozen=True):
+    message_id: str
+    tool_use_id: str
+    name: str
+    input: Any
+
+
+class ToolResult(msgspec.Struct, frozen=True):
+    tool_use_id: str
+    content: Any
+    is_error: bool = False
+
+
+class MessageDone(msgspec.Struct, frozen=True):
+    """The whole message that deltas announced. An id is never used again, not even by a later attempt."""
+
+    message_id: str
+    content: list[dict[str, Any]]
+    role: str = "assistant"
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What was used since the last `Usage` of this run."""
+
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None = None
+
+
+class Completed(msgspec.Struct, frozen=True):
+    """The answer is complete; always the last thing a provider says."""
+
+    stop_reason: str
+
+
+Item = TextDelta | ThinkingDelta | ToolUse | ToolResult | MessageDone | Usage | Completed
+
+
+class Step(msgspec.Struct, frozen=True):
+    """Items that become durable together.
+
+    A resumable provider gives a `checkpoint` with every step: started again with it, it goes on exactly behind this
+    step. `state` replaces what the session keeps for the provider. A step that completes a message need not repeat its
+    deltas: deltas of a message that begins and is done in one step are left out.
+    """
+
+    items: Sequence[Item]
+    checkpoint: dict[str, Any] | None = None
+    state: dict[str, Any] | None = None
+
+
+class ProviderError(Exception):
+    """The provider cannot answer. `code` is stable and snake_case, `message` is for a person and holds no secret."""
+
+    def __init__(self, code: str, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+
+
+class ExecutionProvider(AService):
+    """One kind of provider.
+
+    `resumable`: after a take-over it continues from its checkpoint; otherwise it is run again from the prompt.
+    `wants_history`: requests carry the earlier turns of the conversation.
+    """
+
+    order: ClassVar[int] = 50
+    name: ClassVar[str]
+    resumable: ClassVar[bool]
+    wants_history: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def unavailable_reason(self) -> str | None:
+        """Why prompts cannot be sent to it, for a person; None when they can."""
+
+    @abstractmethod
+    def default_model(self) -> str | None:
+        """The model of a prompt that names none."""
+
+    @abstractmethod
+    def run(self, request: RunRequest, checkpoint: dict[str, Any] | None) -> AsyncGenerator[Step]:
+        """Answer. Raises `ProviderError`. Cancelled (the iterator is closed) when the run is interrupted or lost:
+        then it lets go of the upstream at once."""
+
+
+class AProviders(AService):
+    """The providers of this deployment, by name."""
+
+    order: ClassVar[int] = 60
+
+    @abstractmethod
+    def get(self, name: str) -> ExecutionProvider | None: ...
+
+    @property
+    @abstractmethod
+    def names(self) -> Sequence[str]: ...
+
+    @property
+    @abstractmethod
+    def default(self) -> str | None:
+        """Who answers a prompt that names nobody."""

@@ -1,0 +1,246 @@
+"""Drives one claimed run: from the provider's steps to events in the log, and to exactly one terminal event.
+
+Invariants:
+- What ends a run is appended with the same fence as everything else: after a take-over nothing of it is stored.
+- A `message` is appended only after the id of its first delta is known, because it names it.
+- Checkpoint and events of a step are one append, hence one transaction.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Any, NamedTuple
+
+import structlog
+
+from webedt.domain.events import (
+    MESSAGE,
+    TEXT_DELTA,
+    THINKING_DELTA,
+    TOOL_RESULT,
+    TOOL_USE,
+    USAGE,
+    NewEvent,
+    encode_data,
+    encode_delta,
+)
+from webedt.domain.runs import Claim, Outcome
+from webedt.log.producer import ProducerClosed, RunLog
+from webedt.providers.interface import (
+    Completed,
+    ExecutionProvider,
+    Item,
+    MessageDone,
+    ProviderError,
+    RunRequest,
+    Step,
+    TextDelta,
+    ThinkingDelta,
+    ToolResult,
+    ToolUse,
+    Usage,
+)
+from webedt.services.endings import failed_data, interrupted_data
+
+PROVIDER_LETS_GO_SECONDS = 0.5
+
+
+class Preparation(NamedTuple):
+    """`open_messages`: the id of the first delta by message, of messages that an earlier attempt began."""
+
+    request: RunRequest
+    open_messages: dict[str, int]
+
+
+class RunDriver:
+    """`prepare` reads what the provider needs; it is awaited first, and may be cut off like the provider itself."""
+
+    def __init__(
+        self,
+        claim: Claim,
+        log: RunLog,
+        provider: ExecutionProvider,
+        prepare: Callable[[], Awaitable[Preparation]],
+    ) -> None:
+        self.claim = claim
+        self._log = log
+        self._provider = provider
+        self._prepare = prepare
+        self._began = time.monotonic()
+        self._run_id = str(claim.run_id)
+        self._first_deltas: dict[str, asyncio.Future[int]] = {}
+        self._interrupted_by: str | None = None
+        self._stopping = asyncio.Event()
+        self.released = False
+        self._logger = structlog.get_logger(component="RunDriver").bind(
+            run_id=self._run_id, session_id=str(claim.session_id), provider=provider.name, attempt=claim.attempt
+        )
+
+    # From outside ----------------------------------------------------------------------------------------------------
+
+    def interrupt(self, by: str) -> None:
+        """Stop the provider and end the run as interrupted. Idempotent; too late once the run has ended."""
+        if self._interrupted_by is None:
+            self._interrupted_by = by
+            self._stopping.set()
+
+    def lost(self, failure: ProducerClosed) -> None:
+        """The run is no longer ours: stop at once, append nothing."""
+        self._log.fail(failure)
+        self._stopping.set()
+
+    def release(self) -> None:
+        """Stop the provider and leave the run to another replica. Everything so far will be durable."""
+        self.released = True
+        self._stopping.set()
+
+    @property
+    def may_release(self) -> bool:
+        """Whether `release` stopped the run and it is still ours to give away."""
+        return self.released and self._log.failure is None
+
+    @property
+    def resumable(self) -> bool:
+        return self._provider.resumable
+
+    # The run ---------------------------------------------------------------------------------------------------------
+
+    async def drive(self) -> Outcome | None:
+        """Run to the end; returns how it ended, or None when the run was released or lost."""
+        try:
+            ending = await self._until_stopped()
+            if ending is None:
+                await self._log.flush()
+                return None
+            outcome, data = ending
+            await self._log.append([NewEvent(outcome, data)], outcome=outcome)
+            await self._log.flush()
+        except ProducerClosed as closed:
+            self._logger.info("run_lost", reason=str(closed))
+            return None
+        self._logger.info("run_ended", outcome=outcome)
+        return outcome
+
+    async def _until_stopped(self) -> tuple[Outcome, str] | None:
+        """Consume the provider until it is done or somebody stops it; returns the terminal event, if it is ours."""
+        consuming = asyncio.create_task(self._consume(), name=f"run-{self._run_id}")
+        stopping = asyncio.create_task(self._stopping.wait(), name="run-stop")
+        try:
+            await asyncio.wait({consuming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not consuming.done():
+                consuming.cancel()
+                # A provider that does not let go is left behind: what it still says goes nowhere.
+                await asyncio.wait({consuming}, timeout=PROVIDER_LETS_GO_SECONDS)
+        finally:
+            consuming.cancel()
+            stopping.cancel()
+        if self._log.failure is not None:
+            raise self._log.failure
+        if consuming.done() and not consuming.cancelled() and (ending := self._ending(consuming)) is not None:
+            return ending
+        if self._interrupted_by is not None:
+            return "interrupted", interrupted_data(self.claim.run_id, self._interrupted_by)
+        if self.released:
+            return None
+        message = "The provider ended without an answer."
+        return "failed", failed_data(self.claim.run_id, "internal", message, retryable=True)
+
+    def _ending(self, consuming: asyncio.Task[str | None]) -> tuple[Outcome, str] | None:
+        error = consuming.exception()
+        if error is None:
+            stop_reason = consuming.result()
+            return None if stop_reason is None else ("completed", self._completed_data(stop_reason))
+        if isinstance(error, ProducerClosed):
+            raise error
+        if self._interrupted_by is not None:
+            return None  # it failed because it was stopped
+        if isinstance(error, ProviderError):
+            self._logger.info("provider_error", code=error.code)
+            data = failed_data(self.claim.run_id, error.code, error.message, retryable=error.retryable)
+            return "failed", data
+        self._logger.error("run_crashed", exc_info=error)
+        data = failed_data(self.claim.run_id, "internal", "The run failed by a fault of the server.", retryable=True)
+        return "failed", data
+
+    def _completed_data(self, stop_reason: str) -> str:
+        duration_ms = int(self.claim.elapsed_ms + (time.monotonic() - self._began) * 1000)
+        return encode_data({"runId": self._run_id, "stopReason": stop_reason, "durationMs": duration_ms})
+
+    async def _consume(self) -> str | None:
+        """Append every step; returns the stop reason."""
+        request, open_messages = await self._prepare()
+        for message_id, seq in open_messages.items():
+            known: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            known.set_result(seq)
+            self._first_deltas[message_id] = known
+        async with aclosing(self._provider.run(request, self.claim.checkpoint)) as steps:
+            async for step in steps:
+                stop_reason = next((item.stop_reason for item in step.items if isinstance(item, Completed)), None)
+                await self._append(step)
+                if stop_reason is not None:
+                    return stop_reason
+        return None
+
+    async def _append(self, step: Step) -> None:
+        events = await self._events(step.items)
+        if events:
+            await self._log.append(
+                events,
+                checkpoint=None if step.checkpoint is None else encode_data(step.checkpoint),
+                provider_state=None if step.state is None else encode_data(step.state),
+            )
+
+    async def _events(self, items: Sequence[Item]) -> list[NewEvent]:
+        # Deltas of a message that begins in this very step and is done in it say nothing that the message does not.
+        whole = {
+            item.message_id
+            for item in items
+            if isinstance(item, MessageDone) and item.message_id not in self._first_deltas
+        }
+        events: list[NewEvent] = []
+        for item in items:
+            match item:
+                case TextDelta() | ThinkingDelta():
+                    if item.message_id in whole:
+                        continue
+                    if item.message_id not in self._first_deltas:
+                        self._first_deltas[item.message_id] = self._log.expect_seq(len(events))
+                    kind = TEXT_DELTA if isinstance(item, TextDelta) else THINKING_DELTA
+                    events.append(NewEvent(kind, encode_delta(self._run_id, item.message_id, item.text)))
+                case MessageDone():
+                    first = self._first_deltas.pop(item.message_id, None)
+                    data = {
+                        "runId": self._run_id,
+                        "messageId": item.message_id,
+                        "role": item.role,
+                        "content": item.content,
+                        "replacesFrom": None if first is None else await first,
+                    }
+                    events.append(NewEvent(MESSAGE, encode_data(data)))
+                case Completed():
+                    pass
+                case _:
+                    events.append(_plain_event(self._run_id, item))
+        return events
+
+
+def _plain_event(run_id: str, item: ToolUse | ToolResult | Usage) -> NewEvent:
+    data: dict[str, Any]
+    match item:
+        case ToolUse():
+            data = {
+                "runId": run_id,
+                "messageId": item.message_id,
+                "toolUseId": item.tool_use_id,
+                "name": item.name,
+                "input": item.input,
+            }
+            return NewEvent(TOOL_USE, encode_data(data))
+        case ToolResult():
+            data = {"runId": run_id, "toolUseId": item.tool_use_id, "content": item.content, "isError": item.is_error}
+            return NewEvent(TOOL_RESULT, encode_data(data))
+    data = {"runId": run_id, "inputTokens": item.input_tokens, "outputTokens": item.output_tokens}
+    if item.cost_usd is not None:
+        data["costUsd"] = item.cost_usd
+    return NewEvent(USAGE, encode_data(data))

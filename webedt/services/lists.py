@@ -1,0 +1,168 @@
+"""A user's list of sessions as it changes: one feed for all of the user's list streams on this replica.
+
+A signal or the sweep only says *that* something changed; the feed reads what was changed last and tells what differs
+from what it told before. A watermark alone would lose changes (commits become visible out of the order of their
+timestamps), so each read reaches back a little and is compared.
+"""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar, Literal
+from uuid import UUID
+
+import msgspec
+
+from webedt.bus.interface import ABus, Topic
+from webedt.domain.errors import Unavailable
+from webedt.domain.sessions import ChatSession
+from webedt.kernel import AService, Background, BaseService
+from webedt.services.sessions import ASessions
+
+SNAPSHOT_SIZE = 50
+CHANGES_AT_ONCE = 500
+LOOK_BACK = timedelta(seconds=35)  # longer than any statement may run
+SWEEP_SECONDS = 2.0
+QUEUE_LIMIT = 1000
+NEVER = datetime(1970, 1, 2, tzinfo=UTC)
+
+ChangeKind = Literal["created", "updated", "status_changed", "deleted"]
+
+
+class Change(msgspec.Struct, frozen=True):
+    kind: ChangeKind
+    session: ChatSession
+
+
+class Subscription:
+    """What one list stream still has to send. `overflowed`: the reader is too slow and has to begin anew."""
+
+    def __init__(self) -> None:
+        self.snapshot: list[ChatSession] = []
+        self.changes: asyncio.Queue[Change] = asyncio.Queue(QUEUE_LIMIT)
+        self.overflowed = False
+
+    def tell(self, change: Change) -> None:
+        try:
+            self.changes.put_nowait(change)
+        except asyncio.QueueFull:
+            self.overflowed = True
+
+
+class ALists(AService):
+    order: ClassVar[int] = 80
+
+    @abstractmethod
+    async def subscribe(self, user_id: UUID) -> Subscription:
+        """A subscription whose snapshot is filled; every later change is told."""
+
+    @abstractmethod
+    def unsubscribe(self, user_id: UUID, subscription: Subscription) -> None: ...
+
+
+class _Feed:
+    def __init__(self) -> None:
+        self.known: dict[UUID, ChatSession] = {}
+        self.newest = NEVER
+        self.subscriptions: set[Subscription] = set()
+        self.lock = asyncio.Lock()
+
+
+class Lists(BaseService, ALists):
+    def __init__(self) -> None:
+        self._feeds: dict[UUID, _Feed] = {}
+        self._stale: set[UUID] = set()
+        self._look = asyncio.Event()
+        self._background = Background()
+
+    async def initialize(self) -> None:
+        self._sessions = self.services.get(ASessions)
+        bus = self.services.get(ABus)
+        bus.subscribe(Topic.LISTS, self._changed)
+        bus.on_reconnect(self._look.set)
+        self._background.start("lists", self._follow())
+
+    async def dispose(self) -> None:
+        await self._background.stop()
+        await super().dispose()
+
+    async def subscribe(self, user_id: UUID) -> Subscription:
+        feed = self._feeds.setdefault(user_id, _Feed())
+        subscription = Subscription()
+        # Subscribed first, read afterwards: a change is in the snapshot, or told, or both.
+        feed.subscriptions.add(subscription)
+        try:
+            async with feed.lock:
+                if feed.newest != NEVER:
+                    await self._read(user_id, feed)
+                subscription.snapshot = list(await self._sessions.list(user_id, limit=SNAPSHOT_SIZE))
+                for session in subscription.snapshot:
+                    feed.known.setdefault(session.id, session)
+                    feed.newest = max(feed.newest, session.updated_at)
+        except BaseException:
+            self.unsubscribe(user_id, subscription)
+            raise
+        return subscription
+
+    def unsubscribe(self, user_id: UUID, subscription: Subscription) -> None:
+        feed = self._feeds.get(user_id)
+        if feed is not None:
+            feed.subscriptions.discard(subscription)
+            if not feed.subscriptions:
+                del self._feeds[user_id]
+
+    def _changed(self, user_ids: Collection[UUID]) -> None:
+        interesting = self._feeds.keys() & set(user_ids)
+        if interesting:
+            self._stale |= interesting
+            self._look.set()
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(SWEEP_SECONDS):
+                    await self._look.wait()
+            except TimeoutError:
+                pass
+            self._look.clear()
+            try:
+                await self._sweep()
+            except Unavailable:
+                await asyncio.sleep(0.5)
+            except Exception as error:
+                self.log.warning("lists_sweep_failed", error=repr(error))
+                await asyncio.sleep(0.5)
+
+    async def _sweep(self) -> None:
+        stale, self._stale = self._stale, set()
+        others = [user_id for user_id in self._feeds if user_id not in stale]
+        if others:
+            for user_id, changed_at in (await self._sessions.last_changes(others)).items():
+                feed = self._feeds.get(user_id)
+                if feed is not None and changed_at is not None and changed_at > feed.newest:
+                    stale.add(user_id)
+        for user_id in stale:
+            feed = self._feeds.get(user_id)
+            if feed is not None:
+                async with feed.lock:
+                    await self._read(user_id, feed)
+
+    async def _read(self, user_id: UUID, feed: _Feed) -> None:
+        changed = await self._sessions.changed_since(user_id, feed.newest - LOOK_BACK, CHANGES_AT_ONCE)
+        for session in reversed(changed):
+            before = feed.known.get(session.id)
+            if before is None or before.updated_at != session.updated_at:
+                change = Change(_kind(before, session), session)
+                for subscription in feed.subscriptions:
+                    subscription.tell(change)
+            feed.known[session.id] = session
+            feed.newest = max(feed.newest, session.updated_at)
+
+
+def _kind(before: ChatSession | None, now: ChatSession) -> ChangeKind:
+    if now.deleted_at is not None:
+        return "deleted"
+    if before is None:
+        return "created" if now.updated_at - now.created_at < LOOK_BACK else "updated"
+    return "status_changed" if before.status != now.status else "updated"

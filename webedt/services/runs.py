@@ -1,0 +1,219 @@
+"""Accepting prompts and interrupting runs: what a person asks of the queue, durable before it is answered."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
+
+import msgspec
+
+from webedt.bus.interface import ABus, Topic
+from webedt.database.interface import ADatabase
+from webedt.database.sql import load_queries
+from webedt.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
+from webedt.domain.events import encode_data
+from webedt.domain.prompts import title_of
+from webedt.domain.runs import Accepted, OnBusy
+from webedt.kernel import AService, BaseService
+from webedt.providers.interface import AProviders
+from webedt.services.endings import end_interrupted
+from webedt.services.execution import AExecution
+from webedt.services.sessions import no_such_session
+
+
+class NewPrompt(msgspec.Struct, frozen=True, kw_only=True):
+    """`body_hash` and `route` go with `idempotency_key`: same user, route and key must mean the same body."""
+
+    user_id: UUID
+    blocks: list[dict[str, Any]]
+    session_id: UUID | None = None
+    provider: str | None = None
+    model: str | None = None
+    repository_url: str | None = None
+    branch: str | None = None
+    on_busy: OnBusy = "queue"
+    idempotency_key: str | None = None
+    route: str = ""
+    body_hash: bytes = b""
+
+
+class ARuns(AService):
+    order: ClassVar[int] = 80
+
+    @abstractmethod
+    async def accept(self, prompt: NewPrompt) -> Accepted:
+        """Make a prompt durable, and claim its run here if it is the next one.
+
+        Raises `NotFound` (somebody else's session), `Conflict` (busy and `reject`, or the key stood for another
+        body), `InvalidRequest` (no such provider), `Unavailable`.
+        """
+
+    @abstractmethod
+    async def interrupt(self, user_id: UUID, session_id: UUID, run_id: UUID | None) -> UUID:
+        """Ask a run to stop: `run_id`, or the running one, or the head of the queue; returns which.
+
+        Raises `NotFound`, and `Conflict` when nothing runs or the run has ended.
+        """
+
+    @abstractmethod
+    async def end_seq(self, session_id: UUID, run_id: UUID) -> int | None:
+        """The id of the run's terminal event, None while it goes on."""
+
+
+class Runs(BaseService, ARuns):
+    def __init__(self) -> None:
+        self._sql = load_queries("runs")
+
+    async def initialize(self) -> None:
+        self._database = self.services.get(ADatabase)
+        self._bus = self.services.get(ABus)
+        self._providers = self.services.get(AProviders)
+        self._execution = self.services.get(AExecution)
+
+    async def accept(self, prompt: NewPrompt) -> Accepted:
+        if prompt.idempotency_key is not None:
+            repeated = await self._repeated(self._database, prompt)
+            if repeated is not None:
+                return repeated
+        if prompt.provider is not None:
+            self._require_provider(prompt.provider)
+        session_id = prompt.session_id or uuid4()
+        run_id = uuid4()
+
+        async def work(connection: Any) -> Accepted:
+            return await self._accept(connection, prompt, session_id, run_id)
+
+        async def look(connection: Any) -> Accepted | None:
+            row = await connection.fetchrow(self._sql["find_run"], session_id, run_id)
+            created = prompt.session_id is None
+            return row and Accepted(session_id, run_id, row["prompt_seq"], row["status"], 0, created_session=created)
+
+        accepted = await self._database.commit_once(work, look)
+        if accepted.repeated:
+            return accepted
+        self._bus.publish(Topic.EVENTS, [session_id])
+        self._bus.publish(Topic.LISTS, [prompt.user_id])
+        if accepted.interrupts is not None:
+            self._bus.publish(Topic.INTERRUPTS, [accepted.interrupts])
+        if accepted.position == 0 and await self._execution.claim(session_id):
+            return msgspec.structs.replace(accepted, status="running")
+        self._bus.publish(Topic.WORK, [session_id])
+        return accepted
+
+    async def _accept(self, connection: Any, prompt: NewPrompt, session_id: UUID, run_id: UUID) -> Accepted:
+        provider, model = prompt.provider, prompt.model
+        interrupts: UUID | None = None
+        head: Any = None
+        if prompt.session_id is not None:
+            session = await self._owned(connection, prompt.user_id, session_id)
+            head = await connection.fetchrow(self._sql["lock_head"], session_id)
+            session = await self._owned(connection, prompt.user_id, session_id)
+            if provider is None:
+                provider = session["provider"]
+                model = model or session["model"]
+        # Behind the head: a second statement sees what a request that held the head before this one stored.
+        if prompt.idempotency_key is not None:
+            repeated = await self._keep_key(connection, prompt, session_id, run_id)
+            if repeated is not None:
+                return repeated
+        provider = self._require_provider(provider)
+        service = self._providers.get(provider)
+        model = model or (service.default_model() if service is not None else None)
+        if head is None:
+            await connection.execute(
+                self._sql["insert_session"], session_id, prompt.user_id, title_of(prompt.blocks), provider, model,
+                prompt.repository_url, prompt.branch,
+            )  # fmt: skip
+        elif head["running_run_id"] is not None or head["queued_runs"]:
+            if prompt.on_busy == "reject":
+                raise Conflict("The session is busy.")
+            if prompt.on_busy == "interrupt":
+                interrupts = await self._interrupt(connection, session_id, None, "new_prompt")
+        data = encode_data({"runId": str(run_id), "content": prompt.blocks})
+        row = await connection.fetchrow(self._sql["insert_prompt"], session_id, run_id, data, provider, model)
+        return Accepted(
+            session_id, run_id, row["last_seq"], "queued", row["position"],
+            created_session=head is None, interrupts=interrupts,
+        )  # fmt: skip
+
+    async def _owned(self, connection: Any, user_id: UUID, session_id: UUID) -> Any:
+        row = await connection.fetchrow(self._sql["find_session_for_prompt"], session_id, user_id)
+        if row is None:
+            raise no_such_session()
+        return row
+
+    # Idempotency -----------------------------------------------------------------------------------------------------
+
+    async def _repeated(self, reader: Any, prompt: NewPrompt) -> Accepted | None:
+        row = await reader.fetchrow(
+            self._sql["find_idempotent_run"], prompt.user_id, prompt.route, prompt.idempotency_key
+        )
+        if row is None:
+            return None
+        if row["body_hash"] != prompt.body_hash:
+            raise Conflict("This Idempotency-Key was used with another body.")
+        return Accepted(row["chat_session_id"], row["run_id"], row["prompt_seq"], row["status"], 0, repeated=True)
+
+    async def _keep_key(self, connection: Any, prompt: NewPrompt, session_id: UUID, run_id: UUID) -> Accepted | None:
+        names = (prompt.user_id, prompt.route, prompt.idempotency_key)
+        await connection.execute(self._sql["delete_expired_key"], *names)
+        stored = await connection.fetchval(
+            self._sql["insert_idempotency_key"], *names, prompt.body_hash, session_id, run_id
+        )
+        return None if stored is not None else await self._repeated(connection, prompt)
+
+    # Providers -------------------------------------------------------------------------------------------------------
+
+    def _require_provider(self, name: str | None) -> str:
+        name = name or self._providers.default
+        if name is None:
+            raise InvalidRequest("No provider is configured; name one or set DEFAULT_PROVIDER.")
+        provider = self._providers.get(name)
+        if provider is None:
+            known = ", ".join(self._providers.names)
+            raise InvalidRequest(
+                f"There is no such provider; known are: {known}.",
+                errors=[FieldError("$.provider", f"must be one of {known}")],
+            )
+        if provider.unavailable_reason is not None:
+            raise InvalidRequest(
+                provider.unavailable_reason, errors=[FieldError("$.provider", provider.unavailable_reason)]
+            )
+        return name
+
+    # Interrupts ------------------------------------------------------------------------------------------------------
+
+    async def interrupt(self, user_id: UUID, session_id: UUID, run_id: UUID | None) -> UUID:
+        async def work(connection: Any) -> UUID:
+            await self._owned(connection, user_id, session_id)
+            await connection.fetchrow(self._sql["lock_head"], session_id)
+            return await self._interrupt(connection, session_id, run_id, "user")
+
+        interrupted = await self.with_transaction(work)
+        self._bus.publish(Topic.INTERRUPTS, [interrupted])
+        self._bus.publish(Topic.EVENTS, [session_id])
+        self._bus.publish(Topic.LISTS, [user_id])
+        return interrupted
+
+    async def _interrupt(self, connection: Any, session_id: UUID, run_id: UUID | None, by: str) -> UUID:
+        """Under the head's lock. A running run is asked to stop; a queued one is ended here and now."""
+        if run_id is None:
+            row = await connection.fetchrow(self._sql["find_run_to_interrupt"], session_id)
+            if row is None:
+                raise Conflict("Nothing is running or queued.")
+        else:
+            row = await connection.fetchrow(self._sql["find_run"], session_id, run_id)
+            if row is None:
+                raise NotFound("There is no such run.")
+        target: UUID = row["id"]
+        match row["status"]:
+            case "running":
+                await connection.execute(self._sql["request_interrupt"], session_id, target, by)
+            case "queued":
+                await end_interrupted(connection, self._sql, session_id, target, by)
+            case _:
+                raise Conflict("This run has ended.")
+        return target
+
+    async def end_seq(self, session_id: UUID, run_id: UUID) -> int | None:
+        row = await self._database.fetchrow(self._sql["find_run"], session_id, run_id)
+        return None if row is None else row["end_seq"]

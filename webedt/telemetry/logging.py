@@ -1,0 +1,80 @@
+"""Log lines: one constant snake_case event name plus fields, JSON in production, readable on a terminal.
+
+The container id stands on every line, the request id on every line of a request (`bind_request`). Secrets never reach a
+logger; the last processor is a net for the names that would carry one.
+"""
+
+import logging
+import sys
+from abc import abstractmethod
+from typing import Any, ClassVar, cast
+
+import structlog
+from structlog.contextvars import bound_contextvars, merge_contextvars
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+from webedt.kernel import AService
+
+SECRET_FIELDS = frozenset(
+    {"password", "token", "authorization", "cookie", "api_key", "secret", "session_secret", "dsn"}
+)
+
+bind_request = bound_contextvars
+
+
+class ALogger(AService):
+    """Hands out loggers; first of all services to start."""
+
+    order: ClassVar[int] = -100
+
+    @abstractmethod
+    def logger(self, component: str) -> FilteringBoundLogger:
+        """A logger bound with `component`."""
+
+
+class ConsoleLogger(ALogger):
+    """Writes to standard error: JSON lines, or colours when it is a terminal."""
+
+    def __init__(self, level: str, container_id: str, *, json: bool) -> None:
+        self._level = level
+        self._container_id = container_id
+        self._json = json
+
+    async def initialize(self) -> None:
+        configure_logging(self._level, self._container_id, json=self._json)
+
+    def logger(self, component: str) -> FilteringBoundLogger:
+        return cast(FilteringBoundLogger, structlog.get_logger(component=component))
+
+
+def configure_logging(level: str, container_id: str, *, json: bool) -> None:
+    """Set structlog up for this process. `level`: debug, info, warning or error."""
+
+    def add_container(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event["container"] = container_id
+        return event
+
+    def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        for name in SECRET_FIELDS.intersection(event):
+            event[name] = "…"
+        return event
+
+    rendering: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if json
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    )
+    structlog.configure(
+        processors=[
+            merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            add_container,
+            hide_secrets,
+            *rendering,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")

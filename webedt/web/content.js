@@ -1,0 +1,34 @@
+// Content blocks as providers write them, turned into the parts that the page shows. Pure.
+
+export function blocksOf(content) {
+  if (typeof content === 'string') return [{ type: 'text', text: content }];
+  return Array.isArray(content) ? content : [];
+}
+
+const partOf = {
+  text: ({ text }) => ({ type: 'text', text }),
+  thinking: ({ thinking, text }) => ({ type: 'thinking', text: thinking ?? text ?? '' }),
+  image: ({ source }) => ({ type: 'image', source }),
+  redacted_thinking: () => null,
+  tool_use: () => null, // has an event of its own
+  tool_result: () => null,
+};
+
+export function partsOf(content) {
+  const parts = [];
+  for (const block of blocksOf(content)) {
+    const part = partOf[block.type] ? partOf[block.type](block) : { type: 'other', name: block.type, text: asJson(block) };
+    const last = parts.at(-1);
+    if (part?.text !== undefined && part.type !== 'other' && last?.type === part.type) last.text += part.text;
+    else if (part) parts.push(part);
+  }
+  return parts;
+}
+
+export const asJson = (value) => JSON.stringify(value, null, 2) ?? '';
+
+export function resultText(content) {
+  if (typeof content === 'string') return content;
+  if (!Array.isArray(content)) return asJson(content);
+  return content.map((block) => (block?.type === 'text' ? block.text : asJson(block))).join('\n');
+}
