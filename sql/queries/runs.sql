@@ -123,7 +123,7 @@ LEFT JOIN instances i ON i.id = r.owner
 WHERE r.status = 'running'
   AND (i.id IS NULL OR i.heartbeat_at < clock_timestamp() - make_interval(secs => $1)
        OR (r.owner = $2 AND r.id = ANY ($3::uuid[])))
-ORDER BY r.started_at
+ORDER BY random() -- replicas that look at the same moment should not all try the same
 LIMIT $4;
 
 -- name: read_abandoned_run

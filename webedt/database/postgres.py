@@ -223,19 +223,16 @@ class PostgresDatabase(BaseService, ADatabase):
         raise Unavailable("The database is not available.", retry_after_seconds=RETRY_AFTER_SECONDS)
 
     async def _transact(self, work: Callable[[Any], Awaitable[R]]) -> R:
+        """BEGIN and COMMIT by hand: asyncpg's transaction object is left half-open by a cancellation in its `start`."""
         async with self.acquire() as connection:
-            transaction = connection.transaction()
-            await transaction.start()
             try:
+                await connection.execute("BEGIN")
                 result = await work(connection)
             except BaseException:
-                if not connection.is_closed():
-                    await asyncio.shield(_roll_back(transaction))
+                await asyncio.shield(_roll_back(connection))
                 raise
             try:
-                await transaction.commit()
-            except asyncio.CancelledError:
-                raise
+                await connection.execute("COMMIT")
             except Exception as error:
                 if is_connection_lost(error):
                     raise OutcomeUnknown from error
@@ -270,9 +267,10 @@ async def _leave_as_it_is(_connection: Any) -> None:
     """Nothing here changes a pool connection's settings or listens on it, so nothing is to be reset on release."""
 
 
-async def _roll_back(transaction: Any) -> None:
+async def _roll_back(connection: Any) -> None:
+    """After an error or a cancellation: whatever state the connection is in, no transaction stays open on it."""
     try:
-        await transaction.rollback()
-    except Exception as error:
-        if not is_connection_lost(error) and not isinstance(error, asyncpg.InterfaceError):
-            raise
+        if not connection.is_closed():
+            await connection.execute("ROLLBACK")
+    except Exception:
+        connection.terminate()

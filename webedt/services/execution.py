@@ -358,10 +358,11 @@ class Execution(BaseService, AExecution):
             self._sql["find_abandoned"], self._judging_seconds, self._identity.instance_id,
             list(self._abandoned_here - self._drivers.keys()), CANDIDATES,
         )  # fmt: skip
+        taken = 0
         for row in abandoned:
-            await self._take_over(row["chat_session_id"])
-        if len(abandoned) == CANDIDATES:
-            self._look.set()
+            taken += await self._take_over(row["chat_session_id"])
+        if taken and len(abandoned) == CANDIDATES:
+            self._look.set()  # there may be more
         if self._room > 0:
             candidates = await self._database.fetch(self._sql["find_claimable"], min(CANDIDATES, self._room))
             taken = 0
