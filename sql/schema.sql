@@ -57,6 +57,13 @@ CREATE TABLE chat_sessions (
 -- Keyset pages go by creation, which never changes; the list stream asks for what was changed last.
 CREATE INDEX chat_sessions_by_user ON chat_sessions (user_id, created_at DESC, id DESC);
 CREATE INDEX chat_sessions_by_change ON chat_sessions (user_id, updated_at DESC);
+CREATE INDEX chat_sessions_in_trash ON chat_sessions (deleted_at) WHERE deleted_at IS NOT NULL;
+
+-- Sessions whose rows are gone and whose events are being removed, a batch at a time.
+CREATE TABLE purges (
+    chat_session_id uuid        PRIMARY KEY,
+    created_at      timestamptz NOT NULL DEFAULT now()
+);
 
 -- The row that every append, claim and prompt of a session locks first. Narrow, and with no index but its key, so that
 -- each update is a heap-only tuple update that vacuum need not visit.
@@ -107,12 +114,14 @@ CREATE TABLE runs (
     started_at             timestamptz,
     ended_at               timestamptz,
     end_seq                bigint,
+    compacted_at           timestamptz,
     PRIMARY KEY (chat_session_id, id)
 ) WITH (fillfactor = 70);
 -- The last net under G3: whatever the code does, a session has one running run at most.
 CREATE UNIQUE INDEX runs_one_running ON runs (chat_session_id) WHERE status = 'running';
 CREATE INDEX runs_queue ON runs (chat_session_id, prompt_seq) WHERE status = 'queued';
 CREATE INDEX runs_by_owner ON runs (owner) WHERE status = 'running';
+CREATE INDEX runs_to_compact ON runs (ended_at) WHERE ended_at IS NOT NULL AND compacted_at IS NULL;
 
 CREATE TABLE idempotency_keys (
     user_id         uuid        NOT NULL,
@@ -148,4 +157,4 @@ CREATE TABLE leases (
     last_count  bigint      NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 
-INSERT INTO schema_migrations (version, name) VALUES (1, 'initial');
+INSERT INTO schema_migrations (version, name) VALUES (1, 'initial'), (2, 'retention');

@@ -40,6 +40,7 @@ from webedt.services.cleanup import ACleanup, Cleanup
 from webedt.services.execution import AExecution, Execution
 from webedt.services.fleet_status import AFleetStatus, FleetStatus
 from webedt.services.lists import ALists, Lists
+from webedt.services.retention import ARetention, Retention
 from webedt.services.runs import ARuns, Runs
 from webedt.services.sessions import ASessions, Sessions
 from webedt.telemetry.logging import ALogger, ConsoleLogger
@@ -119,5 +120,10 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
         lease_seconds=lease,
     )
     provider.register(ACleanup, cleanup)
+    retention = Retention(
+        compact_after_seconds=settings.compact_after_minutes * 60,
+        trash_seconds=settings.trash_retention_days * 86400,
+    )
+    provider.register(ARetention, retention)
     provider.register(AStreams, Streams(metrics, settings.max_streams_per_user))
     return provider

@@ -174,6 +174,15 @@ class Settings:
         5.0,
         _number(float, 0.001, 100_000),
     )
+    compact_after_minutes: float = _setting(
+        "COMPACT_AFTER_MINUTES",
+        "So long after a run the deltas of its finished messages are removed; 0 is never.",
+        60.0,
+        _number(float, 0, 10_000_000),
+    )
+    trash_retention_days: float = _setting(
+        "TRASH_RETENTION_DAYS", "So long after its deletion a session is purged.", 30.0, _number(float, 0, 100_000)
+    )
     auth_rate_limit_per_minute: int = _setting(
         "AUTH_RATE_LIMIT_PER_MINUTE",
         "Login and register attempts of one address, all replicas; 0 is off.",

@@ -1,10 +1,11 @@
-"""Exponential backoff with full jitter (Brooker, "Exponential Backoff And Jitter", 2015)."""
+"""Exponential backoff with equal jitter (Brooker, "Exponential Backoff And Jitter", 2015)."""
 
 import random
 
 
 class Backoff:
-    """Delays in seconds: each drawn from 0 up to a bound that doubles until `max_seconds`; `reset` after success."""
+    """Delays in seconds: each drawn from the upper half of a bound that doubles until `max_seconds`; `reset` after
+    success."""
 
     def __init__(self, base_seconds: float = 0.05, max_seconds: float = 5.0) -> None:
         self._base = base_seconds

@@ -42,9 +42,10 @@ class ADatabase(ATransactions):
 
     @abstractmethod
     async def fetch(self, query: str, *args: Any) -> Sequence[Any]:
-        """Rows of one statement on a pool connection; tried again once when the connection proved lost.
+        """Rows of one statement on a pool connection; tried again, twice at most, when the connection proved lost.
 
-        Only for statements that do no harm when carried out twice.
+        Only for statements that do no harm when carried out twice. Raises `Unavailable` for what passes (no connection,
+        a timeout, a fail-over), anything else as the driver does.
         """
 
     @abstractmethod

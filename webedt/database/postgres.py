@@ -116,18 +116,24 @@ class PostgresDatabase(BaseService, ADatabase):
     # Connections -----------------------------------------------------------------------------------------------------
 
     def _server_settings(self, purpose: str) -> dict[str, str]:
-        settings = self._settings
         return {
             "application_name": f"webedt-{purpose}",
             "timezone": "UTC",
-            "statement_timeout": str(int(settings.db_statement_timeout_seconds * 1000)),
-            "lock_timeout": str(LOCK_TIMEOUT_MS),
-            # A frozen peer must not hold a head for longer than its lease.
-            "idle_in_transaction_session_timeout": str(int(min(settings.lease_seconds / 2, 5) * 1000)),
+            **self._limits(),
             "tcp_keepalives_idle": "5",
             "tcp_keepalives_interval": "2",
             "tcp_keepalives_count": "3",
             "tcp_user_timeout": "10000",
+        }
+
+    def _limits(self) -> dict[str, str]:
+        """Milliseconds."""
+        settings = self._settings
+        return {
+            "statement_timeout": str(int(settings.db_statement_timeout_seconds * 1000)),
+            "lock_timeout": str(LOCK_TIMEOUT_MS),
+            # A frozen peer must not hold a head for longer than its lease.
+            "idle_in_transaction_session_timeout": str(int(min(settings.lease_seconds / 2, 5) * 1000)),
         }
 
     async def connect(self, purpose: str, *, command_timeout_seconds: float, **server_settings: str) -> Any:
@@ -160,7 +166,14 @@ class PostgresDatabase(BaseService, ADatabase):
         try:
             yield connection
         finally:
-            await asyncio.shield(pool.release(connection, timeout=5))
+            await asyncio.shield(self._give_back(pool, connection))
+
+    async def _give_back(self, pool: Any, connection: Any) -> None:
+        """What was done on the connection is done: that it cannot be given back is no reason to do it again."""
+        try:
+            await pool.release(connection, timeout=5)
+        except Exception as error:
+            self.log.debug("connection_not_given_back", error=repr(error))
 
     async def fetch(self, query: str, *args: Any) -> Sequence[Any]:
         async def read(connection: Any) -> Sequence[Any]:
@@ -183,8 +196,13 @@ class PostgresDatabase(BaseService, ADatabase):
                 async with self.acquire() as connection:
                     return await read(connection)
             except Exception as error:
-                if isinstance(error, Unavailable) or not is_connection_lost(error):
+                if isinstance(error, Unavailable) or not is_passing(error):
                     raise
+                if isinstance(error, TimeoutError) or not is_connection_lost(error):
+                    # It was waited for long enough.
+                    raise Unavailable(
+                        "The database is busy; try again.", retry_after_seconds=RETRY_AFTER_SECONDS
+                    ) from error
             await asyncio.sleep(backoff.next())
         raise Unavailable("The database is not available.", retry_after_seconds=RETRY_AFTER_SECONDS)
 
@@ -226,18 +244,31 @@ class PostgresDatabase(BaseService, ADatabase):
         """BEGIN and COMMIT by hand: asyncpg's transaction object is left half-open by a cancellation in its `start`."""
         async with self.acquire() as connection:
             try:
-                await connection.execute("BEGIN")
+                await connection.execute(self._begin)
                 result = await work(connection)
+                if connection.is_closed():
+                    raise asyncpg.ConnectionDoesNotExistError("lost before COMMIT was sent")
             except BaseException:
                 await asyncio.shield(_roll_back(connection))
                 raise
             try:
-                await connection.execute("COMMIT")
+                answer = await connection.execute("COMMIT")
             except Exception as error:
                 if is_connection_lost(error):
                     raise OutcomeUnknown from error
                 raise
+            if answer != "COMMIT":
+                # So PostgreSQL ends a transaction in which a statement failed, whether or not `work` heard of it.
+                raise asyncpg.InFailedSQLTransactionError("rolled back: a statement in it had failed")
             return result
+
+    @property
+    def _begin(self) -> str:
+        """BEGIN; behind a pooler, with the limits that other connections have from their start."""
+        if not self._settings.behind_pooler:
+            return "BEGIN"
+        limits = self._limits()
+        return "; ".join(["BEGIN", *(f"SET LOCAL {name} = {value}" for name, value in limits.items())])
 
     # What is known ---------------------------------------------------------------------------------------------------
 

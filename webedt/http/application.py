@@ -1,5 +1,6 @@
 """Puts the route table behind the pipeline: the aiohttp application."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,4 +32,20 @@ def build_application(pipeline: Pipeline, routes: Sequence[Route], version: str)
             application.router.add_route("HEAD", route.path, route.handler)
         pipeline.add(route)
     application.on_response_prepare.append(pipeline.prepare)
+    # aiohttp answers by itself what it cannot parse, past middlewares and signals, but through its request class. There
+    # is no public way to name that one; a test holds this one.
+    request_class = type("Request", (_Request,), {"pipeline": pipeline})
+    vars(application)["_make_request"] = functools.partial(application._make_request, _cls=request_class)
     return application
+
+
+class _Request(web.Request):
+    """A request whose answer passes the pipeline also when it was too malformed to be routed."""
+
+    pipeline: Pipeline
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        if self._match_info is None:
+            await self.pipeline.prepare_unparsed(self, response)
+        else:
+            await super()._prepare_hook(response)

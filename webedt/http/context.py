@@ -9,8 +9,8 @@ from aiohttp import web
 from webedt.domain.users import Principal
 from webedt.kernel import AService, ServiceScope
 
-REQUEST_ID = "request_id"
-SCOPE = "scope"
+REQUEST_ID = web.RequestKey("request_id", str)
+SCOPE = web.RequestKey("scope", ServiceScope)
 
 
 class AUserContext(AService):
@@ -32,8 +32,7 @@ class UserContext(AUserContext):
 
 def principal(request: web.Request) -> Principal:
     """The user of a route with `Access.USER`."""
-    scope: ServiceScope = request[SCOPE]
-    return scope.get(AUserContext).principal
+    return request[SCOPE].get(AUserContext).principal
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -15,11 +15,19 @@ import structlog
 from aiohttp import web
 
 from webedt.database.interface import ADatabase
-from webedt.domain.errors import AppError, Forbidden, MethodNotAllowed, NotFound, Unauthenticated, Unavailable
+from webedt.domain.errors import (
+    AppError,
+    Forbidden,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+)
 from webedt.domain.users import Principal
 from webedt.fleet.identity import Identity
 from webedt.http.context import REQUEST_ID, SCOPE, AUserContext, UserContext
-from webedt.http.cookies import Cookies
+from webedt.http.cookies import COOKIE, Cookies
 from webedt.http.lifecycle import Lifecycle
 from webedt.http.origins import Origins
 from webedt.http.problems import problem
@@ -31,7 +39,9 @@ from webedt.telemetry.metrics import Metrics
 
 _SANE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 UNMATCHED = "unmatched"
-PREPARED = "prepared"
+PREPARED = web.RequestKey("prepared", bool)
+EXTENDED = web.RequestKey("extended", tuple[Principal, str])
+SERVER = "webedt"
 RETRY_AFTER_SECONDS = 2.0
 FINISH_SECONDS = 5.0
 # A page cannot be framed, nothing is guessed from content, nothing is told to other hosts.
@@ -85,15 +95,30 @@ class Pipeline:
         request[PREPARED] = True
         headers["X-Request-ID"] = request.get(REQUEST_ID) or new_request_id(request)
         headers["X-Container-ID"] = self._identity.container_id
+        headers["Server"] = SERVER
         for name, value in SECURITY_HEADERS.items():
             headers.setdefault(name, value)
         if self._production:
             headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        if EXTENDED in request and COOKIE not in response.cookies:
+            # Here, so that streams renew it too; what a handler did to the cookie (logout) stands.
+            who, token = request[EXTENDED]
+            self._cookies.set(response, token, who.session.expires_at)
         if isinstance(request, web.Request):
             for name, value in self._origins.cross_origin_headers(request).items():
                 headers[name] = value
             if request.path.startswith("/api/"):
                 headers.add("Vary", "Origin")
+
+    async def prepare_unparsed(self, request: web.Request, response: web.StreamResponse) -> None:
+        """The answer to what is not HTTP, such as a header beyond every measure: a problem like every other."""
+        request[REQUEST_ID] = new_request_id(request)
+        if isinstance(response, web.Response) and response.status == 400:
+            refusal = problem(InvalidRequest("This is not a proper HTTP request."), request[REQUEST_ID])
+            response.headers.update(refusal.headers)
+            response.body = refusal.body
+            response.content_length = len(refusal.body)
+        await self.prepare(request, response)
 
     @property
     def middleware(self) -> Any:
@@ -112,9 +137,9 @@ class Pipeline:
                     response = await self._answer(request, route)
                     status = response.status
                     return response
-                except ConnectionResetError:
-                    raise asyncio.CancelledError from None  # the client is gone: nobody is left to be answered
                 except Exception as error:
+                    if isinstance(error, ConnectionResetError) and _is_gone(request):
+                        raise asyncio.CancelledError from None  # nobody is left to be answered
                     response = self._refuse(request, error)
                     status = response.status
                     return response
@@ -147,15 +172,11 @@ class Pipeline:
             return self._no_route(request)
         if route.needs_database and (reason := self._not_ready()) is not None:
             raise Unavailable(f"Not ready: {reason}.", retry_after_seconds=RETRY_AFTER_SECONDS)
-        extended: tuple[Principal, str] | None = None
         if route.access is Access.USER:
-            extended = await self._admit(request, route)
+            await self._admit(request, route)
         elif route.access is Access.ENTRANCE and self._origins.is_foreign(request):
             raise Forbidden("This page may not log in here.")
-        response = await self._carry_out(request, route)
-        if extended is not None and not response.prepared:
-            self._cookies.set(response, extended[1], extended[0].session.expires_at)
-        return response
+        return await self._carry_out(request, route)
 
     def _not_ready(self) -> str | None:
         return self._database.state.reason or (None if self._lifecycle.initialized else "starting")
@@ -166,8 +187,8 @@ class Pipeline:
         # A client that leaves must not stop a change half-way: aiohttp cancels us, not the handler.
         return await self._finishing.carry("request", _handle(route, request))
 
-    async def _admit(self, request: web.Request, route: Route) -> tuple[Principal, str] | None:
-        """Put the user into the request's scope; returns it with its token if its cookie is to be sent anew."""
+    async def _admit(self, request: web.Request, route: Route) -> None:
+        """Put the user into the request's scope, and note when its cookie is to be sent anew."""
         token, by_cookie = self._cookies.token(request)
         if token is None:
             raise Unauthenticated("A login is needed.")
@@ -179,7 +200,8 @@ class Pipeline:
         scope = self._provider.create_scope()
         scope.override(AUserContext, UserContext(found))
         request[SCOPE] = scope
-        return (found, token) if by_cookie and found.extended else None
+        if by_cookie and found.extended:
+            request[EXTENDED] = (found, token)
 
     def _no_route(self, request: web.Request) -> web.StreamResponse:
         if request.method == "OPTIONS" and request.headers.get("Access-Control-Request-Method"):
@@ -197,6 +219,10 @@ def new_request_id(request: web.BaseRequest) -> str:
     """The caller's if it is sane, so that a trace can go through a balancer; else a new one."""
     given = request.headers.get("X-Request-ID", "")
     return given if _SANE_ID.fullmatch(given) else uuid4().hex
+
+
+def _is_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 async def _handle(route: Route, request: web.Request) -> web.StreamResponse:

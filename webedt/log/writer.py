@@ -137,7 +137,8 @@ class EventWriter(BaseService, AEventWriter):
 
     async def _refused(self, link: DedicatedConnection, batch: Sequence[Entry], error: Exception) -> None:
         """The statement failed as a whole, or nobody knows. Nothing is given up that may be stored."""
-        if is_connection_lost(error):
+        # InternalClientError: the server's farewell met our statement half-way, and the driver lost its place.
+        if is_connection_lost(error) or isinstance(error, asyncpg.InternalClientError):
             self.log.warning("append_unanswered", entries=len(batch), error=repr(error))
             link.discard()
             self._again(batch)
@@ -145,6 +146,8 @@ class EventWriter(BaseService, AEventWriter):
             await self._split(link, batch)
         elif is_passing(error):
             self.log.warning("append_postponed", entries=len(batch), error=repr(error))
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                link.discard()  # it may stay so for as long as it lives; a new one finds who may write now
             self._again(batch)
             await asyncio.sleep(self._backoff.next())
         elif len(batch) > 1:

@@ -1,0 +1,14 @@
+-- Room for two jobs of the leader: removing the deltas of finished messages, and purging deleted sessions.
+
+ALTER TABLE runs ADD COLUMN compacted_at timestamptz;
+CREATE INDEX runs_to_compact ON runs (ended_at) WHERE ended_at IS NOT NULL AND compacted_at IS NULL;
+
+CREATE INDEX chat_sessions_in_trash ON chat_sessions (deleted_at) WHERE deleted_at IS NOT NULL;
+
+-- Sessions whose rows are gone and whose events are being removed, a batch at a time.
+CREATE TABLE purges (
+    chat_session_id uuid        PRIMARY KEY,
+    created_at      timestamptz NOT NULL DEFAULT now()
+);
+
+INSERT INTO schema_migrations (version, name) VALUES (2, 'retention');
