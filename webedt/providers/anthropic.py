@@ -6,7 +6,7 @@ Not resumable: after a take-over the run is asked again from its prompt. The SDK
 
 import asyncio
 import importlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
@@ -89,7 +89,7 @@ class AnthropicProvider(BaseService, ExecutionProvider):
                 )
                 async with stream:
                     events = aiter(stream)
-                    while (event := await anext(events, None)) is not None:
+                    while (event := await self._next(events)) is not None:
                         items = answer.take(event)
                         if answer.begun:
                             now = asyncio.get_running_loop().time()
@@ -111,8 +111,22 @@ class AnthropicProvider(BaseService, ExecutionProvider):
             self.log.warning("provider_failed", error=type(error).__name__)
             raise ProviderError(*_UNAVAILABLE[:2], retryable=True) from error
         if not answer.finished:
-            raise ProviderError("provider_disconnected", "Anthropic ended the answer in the middle.", retryable=True)
+            raise _disconnected()
         yield Step([Completed(answer.stop_reason)])
+
+    async def _next(self, events: AsyncIterator[Any]) -> Any:
+        """The next event or None. What the SDK lets through while it reads is the transport's: the answer was cut."""
+        try:
+            return await anext(events, None)
+        except self._sdk.APIError:
+            raise
+        except Exception as error:
+            self.log.warning("provider_cut_off", error=repr(error))
+            raise _disconnected() from error
+
+
+def _disconnected() -> ProviderError:
+    return ProviderError("provider_disconnected", "Anthropic ended the answer in the middle.", retryable=True)
 
 
 class _Answer:
