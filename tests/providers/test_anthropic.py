@@ -66,7 +66,7 @@ async def test_text_comes_as_deltas_and_then_as_one_message_with_usage_and_stop_
         Usage(11, 7),
         Completed("max_tokens"),
     ]
-    assert fake.headers[0]["X-Api-Key"] == "sk-secret"
+    assert fake.headers[0]["Authorization"] == "Bearer sk-secret"
     assert fake.requests[0]["messages"] == [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
 
 
