@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.support.postgres import DatabaseServer
 from tests.support.suite import FAST_SETTINGS, Suite, new_suite
@@ -30,6 +31,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: object) -> None:
     """Tell a worker of xdist where the suite is."""
     node.workerinput["suite_folder"] = str(node.config.stash[SUITE].folder)  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A replica that a test starts sets logging up for the whole process: not for the tests that follow."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from webedt.fleet.leadership import ALeadership, Leadership
 from webedt.http.application import build_application
 from webedt.http.auth import AuthServices, auth_routes
 from webedt.http.cookies import Cookies
+from webedt.http.doorkeeper import Doorkeeper
 from webedt.http.lifecycle import Lifecycle
 from webedt.http.middleware import Pipeline
 from webedt.http.operations import OperationsServices, operations_routes
@@ -57,6 +58,7 @@ class Replica:
     application: web.Application
     pipeline: Pipeline
     lifecycle: Lifecycle
+    doorkeeper: Doorkeeper
 
 
 def compose(settings: Settings) -> Replica:
@@ -66,9 +68,12 @@ def compose(settings: Settings) -> Replica:
     metrics.build_info.set(1, version, settings.build_commit_sha)
     provider = compose_services(settings, identity, metrics)
     lifecycle = Lifecycle()
+    doorkeeper = Doorkeeper()
     origins = Origins(settings.allowed_origins, settings.trusted_proxies)
     cookies = Cookies(secure=settings.production)
-    pipeline = Pipeline(provider, identity, metrics, origins, cookies, lifecycle, production=settings.production)
+    pipeline = Pipeline(
+        provider, identity, metrics, origins, cookies, lifecycle, doorkeeper, production=settings.production
+    )
     operations = OperationsServices.from_provider(provider)
     routes = [
         *operations_routes(operations, settings, identity, lifecycle, metrics, version),
@@ -77,7 +82,9 @@ def compose(settings: Settings) -> Replica:
         *session_routes(SessionServices.from_provider(provider)),
         *web_routes(load_assets(Path(__file__).parent / "web")),
     ]
-    return Replica(settings, identity, provider, build_application(pipeline, routes, version), pipeline, lifecycle)
+    return Replica(
+        settings, identity, provider, build_application(pipeline, routes, version), pipeline, lifecycle, doorkeeper
+    )
 
 
 def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -> ServiceProvider:

@@ -5,6 +5,7 @@ speak of the same list. Nothing else reads `os.environ` for a setting.
 """
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -21,6 +22,13 @@ DEVELOPMENT_SECRET = "development-only-secret-that-protects-nothing"  # noqa: S1
 
 
 def _text(value: str) -> str:
+    return value
+
+
+def _name(value: str) -> str:
+    """It stands in a header of every answer."""
+    if not re.fullmatch(r"[\x21-\x7e]{1,128}", value):
+        raise ValueError("must have at most 128 printable ASCII characters and no space")
     return value
 
 
@@ -113,7 +121,9 @@ class Settings:
     environment: str = _setting(
         "WEBEDT_ENV NODE_ENV", "development, test or production.", "development", _choice(*ENVIRONMENTS)
     )
-    container_id: str = _setting("CONTAINER_ID HOSTNAME", "Name of this replica in headers, logs and metrics.", "local")
+    container_id: str = _setting(
+        "CONTAINER_ID HOSTNAME", "Name of this replica in headers, logs and metrics.", "local", _name
+    )
     host: str = _setting("HOST", "Address to listen on.", "0.0.0.0")  # noqa: S104 - a container listens on all
     port: int = _setting("PORT", "Port to listen on.", 3001, _number(int, 1, 65535))
     allowed_origins: tuple[str, ...] = _setting(

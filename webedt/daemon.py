@@ -15,9 +15,11 @@ from webedt.composition import Replica, compose
 from webedt.config import Settings
 from webedt.fleet.heartbeat import AHeartbeat
 from webedt.http.stream_registry import AStreams
+from webedt.kernel import Background
 from webedt.services.execution import AExecution
 
 CLOSE_SECONDS = 2.0
+KEEP_ALIVE_SECONDS = 75.0  # longer than balancers keep theirs, so that they never use one that is being closed
 
 
 class PortTaken(Exception):
@@ -35,6 +37,7 @@ class Daemon:
         self._told_to_stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._exit_status = 0
+        self._background = Background()
         self._log = structlog.get_logger(component="daemon")
 
     async def run(self) -> int:
@@ -45,11 +48,17 @@ class Daemon:
             loop.add_signal_handler(number, self._signalled)
         # Cancellation: a stream's handler ends at once when its client leaves. Changes are carried to their end.
         runner = web.AppRunner(
-            replica.application, handler_cancellation=True, access_log=None, shutdown_timeout=CLOSE_SECONDS
+            replica.application,
+            handler_cancellation=True,
+            access_log=None,
+            shutdown_timeout=CLOSE_SECONDS,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
         )
         await runner.setup()
         try:
             await self._listen(runner)
+            if runner.server is not None:
+                self._background.start("doorkeeper", replica.doorkeeper.watch(runner.server))
             await self._until_told(replica.provider.initialize())
             if not self._told_to_stop.is_set():
                 replica.lifecycle.initialized = True
@@ -59,6 +68,7 @@ class Daemon:
                 await self._told_to_stop.wait()
                 await self._drain()
         finally:
+            await self._background.stop()
             await runner.cleanup()
             await replica.pipeline.finish()
             await replica.provider.reset()

@@ -93,18 +93,21 @@ WHERE chat_session_id = $1 AND id = $2 AND status = 'running';
 
 -- name: find_claimable
 -- Sessions where something waits and nothing runs, longest waiting first. A hint: judged again under the lock.
+-- `$1`: the providers that this replica knows, `$2`: sessions that it could not claim a moment ago.
 SELECT r.chat_session_id
 FROM runs r
 JOIN session_heads h ON h.chat_session_id = r.chat_session_id
 JOIN chat_sessions s ON s.id = r.chat_session_id
 WHERE r.status = 'queued' AND h.running_run_id IS NULL AND s.deleted_at IS NULL
+  AND r.provider = ANY ($1::text[])
+  AND r.chat_session_id <> ALL ($2::uuid[])
 GROUP BY r.chat_session_id
 ORDER BY min(r.created_at)
-LIMIT $1;
+LIMIT $3;
 
 -- name: read_next_run
 -- Under the head's lock: the head of the queue, if nothing runs and the session was not deleted.
-SELECT r.id, r.prompt_seq, r.provider, r.model, r.attempt, r.handovers, r.checkpoint, r.interrupt_by, r.status,
+SELECT r.id, r.prompt_seq, r.provider, r.model, r.attempt, r.checkpoint,
        s.user_id, s.provider_state, s.repository_url, s.branch, e.data AS prompt
 FROM session_heads h
 JOIN chat_sessions s ON s.id = h.chat_session_id AND s.deleted_at IS NULL
@@ -117,18 +120,21 @@ LIMIT 1;
 -- name: find_abandoned
 -- Running runs whose owner is gone: released (no owner), unknown, or silent for a lease by the database's clock.
 -- `$2` is a replica's own id: a run of its own that it does not drive (listed in `$3`) counts as abandoned too.
+-- `$4` and `$5` as in `find_claimable`.
 SELECT r.chat_session_id
 FROM runs r
 LEFT JOIN instances i ON i.id = r.owner
 WHERE r.status = 'running'
   AND (i.id IS NULL OR i.heartbeat_at < clock_timestamp() - make_interval(secs => $1)
        OR (r.owner = $2 AND r.id = ANY ($3::uuid[])))
+  AND r.provider = ANY ($4::text[])
+  AND r.chat_session_id <> ALL ($5::uuid[])
 ORDER BY random() -- replicas that look at the same moment should not all try the same
-LIMIT $4;
+LIMIT $6;
 
 -- name: read_abandoned_run
 -- Under the head's lock: the owner's heartbeat is read again here, because it may have come while the lock was waited for.
-SELECT r.id, r.prompt_seq, r.provider, r.model, r.attempt, r.handovers, r.checkpoint, r.interrupt_by, r.status,
+SELECT r.id, r.prompt_seq, r.provider, r.model, r.attempt, r.handovers, r.checkpoint, r.interrupt_by,
        s.user_id, s.provider_state, s.repository_url, s.branch, e.data AS prompt
 FROM session_heads h
 JOIN chat_sessions s ON s.id = h.chat_session_id
@@ -239,29 +245,38 @@ WHERE s.status = 'running'
       WHERE e.chat_session_id = s.id AND e.seq = h.last_seq
         AND e.created_at > clock_timestamp() - make_interval(secs => $1)
   )
+ORDER BY s.updated_at
 LIMIT $3;
 
 -- name: read_orphan
--- Under the head's lock: the orphan again, by a fresh snapshot, with the outcome that the log itself holds, if any.
-SELECT r.id AS run_id, r.status AS run_status, h.running_run_id,
-       (SELECT e.type FROM events e
-        WHERE e.chat_session_id = s.id AND e.run_id = r.id AND e.seq > r.prompt_seq
-          AND e.type IN ('completed', 'failed', 'interrupted')
-        ORDER BY e.seq LIMIT 1) AS logged_outcome,
-       (SELECT e.seq FROM events e
-        WHERE e.chat_session_id = s.id AND e.run_id = r.id AND e.seq > r.prompt_seq
-          AND e.type IN ('completed', 'failed', 'interrupted')
-        ORDER BY e.seq LIMIT 1) AS logged_end_seq
+-- Under the head's lock: the orphan again, by a fresh snapshot. `logged_*`: how the running run ended, if the log itself
+-- says so; `last_status`: how the session's last ended run ended, for when nothing runs at all.
+SELECT h.running_run_id, h.queued_runs, ending.type AS logged_outcome, ending.seq AS logged_end_seq,
+       (SELECT l.status FROM runs l
+        WHERE l.chat_session_id = s.id AND l.ended_at IS NOT NULL
+        ORDER BY l.prompt_seq DESC LIMIT 1) AS last_status
 FROM chat_sessions s
 JOIN session_heads h ON h.chat_session_id = s.id
-JOIN runs r ON r.chat_session_id = s.id
-          AND r.id = coalesce(h.running_run_id, (SELECT l.id FROM runs l WHERE l.chat_session_id = s.id
-                                                 ORDER BY l.prompt_seq DESC LIMIT 1))
-LEFT JOIN instances i ON i.id = r.owner AND r.status = 'running'
+LEFT JOIN runs r ON r.chat_session_id = s.id AND r.id = h.running_run_id
+LEFT JOIN instances i ON i.id = r.owner
+LEFT JOIN LATERAL (
+    SELECT e.type, e.seq
+    FROM events e
+    WHERE e.chat_session_id = s.id AND e.run_id = r.id AND e.seq > r.prompt_seq
+      AND e.type IN ('completed', 'failed', 'interrupted')
+    ORDER BY e.seq
+    LIMIT 1
+) ending ON true
 WHERE s.id = $1
   AND s.status = 'running'
   AND s.updated_at < clock_timestamp() - make_interval(secs => $2)
   AND (i.id IS NULL OR i.heartbeat_at < clock_timestamp() - make_interval(secs => $3));
+
+-- name: settle_status
+UPDATE chat_sessions
+SET status = $2, updated_at = clock_timestamp(),
+    completed_at = CASE WHEN $2 <> 'pending' THEN clock_timestamp() END
+WHERE id = $1;
 
 -- name: adopt_logged_outcome
 -- The log already says how the run ended; only the columns did not follow. No second terminal event.

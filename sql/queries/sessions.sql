@@ -59,5 +59,5 @@ RETURNING id;
 -- name: restore_session
 UPDATE chat_sessions
 SET deleted_at = NULL, updated_at = clock_timestamp()
-WHERE id = $1 AND user_id = $2
+WHERE id = $1 AND user_id = $2 AND deleted_at IS NOT NULL
 RETURNING id;

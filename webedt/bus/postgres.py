@@ -142,7 +142,7 @@ class PostgresBus(BaseService, ABus):
                 self._heard_at = time.monotonic()
             return
         for topic, ids in signal.topics.items():
-            self._deliver(topic, {UUID(hex=item) for item in ids})
+            self._deliver(topic, set(ids))
 
     def _deliver(self, topic: Topic, ids: set[UUID]) -> None:
         for handler in self._handlers[topic]:

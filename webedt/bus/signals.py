@@ -15,8 +15,11 @@ class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
     """`sender`: instance id, so that it can skip its own. `ping`: 1 for a self-test."""
 
     sender: str
-    topics: dict[Topic, list[str]] = {}
+    topics: dict[Topic, list[UUID]] = {}
     ping: int = 0
+
+
+_encoder = msgspec.json.Encoder(uuid_format="hex")
 
 
 class Outbox:
@@ -40,11 +43,11 @@ class Outbox:
     def take(self) -> Iterator[str]:
         """Empty the box into payloads, each small enough for one notification."""
         pending, self._pending = self._pending, {}
-        group: dict[Topic, list[str]] = {}
+        group: dict[Topic, list[UUID]] = {}
         room = IDS_PER_PAYLOAD
         for topic, ids in pending.items():
             for item in ids:
-                group.setdefault(topic, []).append(item.hex)
+                group.setdefault(topic, []).append(item)
                 room -= 1
                 if not room:
                     yield encode(Signal(self._sender, group))
@@ -54,7 +57,7 @@ class Outbox:
 
 
 def encode(signal: Signal) -> str:
-    return msgspec.json.encode(signal).decode()
+    return _encoder.encode(signal).decode()
 
 
 def decode(payload: str) -> Signal | None:

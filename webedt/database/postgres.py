@@ -18,6 +18,8 @@ from webedt.database.dedicated import DedicatedConnection
 from webedt.database.faults import TRY_AGAIN, OutcomeUnknown, is_connection_lost, is_passing
 from webedt.database.interface import ADatabase, DatabaseState, PoolStats
 from webedt.database.migrations import pending_migrations
+from webedt.database.sockets import cut_dead_server
+from webedt.database.transacting import is_closed, transact
 from webedt.domain.errors import Unavailable
 from webedt.kernel import Background, BaseService
 from webedt.telemetry.metrics import Metrics
@@ -26,6 +28,7 @@ R = TypeVar("R")
 
 CHECK_EVERY_SECONDS = 1.0
 CHECK_TIMEOUT_SECONDS = 2.0
+ANSWERS_GIVEN_UP_SECONDS = 4.0
 LOCK_TIMEOUT_MS = 3000
 RETRY_AFTER_SECONDS = 2.0
 
@@ -36,6 +39,7 @@ class PostgresDatabase(BaseService, ADatabase):
         self._metrics = metrics
         self._pool: asyncpg.Pool[Any] | None = None
         self._waiting = 0
+        self._in_use: set[Any] = set()
         self._state = DatabaseState(False, None, "starting")
         self._ready = asyncio.Event()
         self._monitor = DedicatedConnection("monitor", self._connect_monitor, max_backoff_seconds=CHECK_EVERY_SECONDS)
@@ -76,6 +80,7 @@ class PostgresDatabase(BaseService, ADatabase):
                     statement_cache_size=200 if statements else 0,
                     # A transaction pooler refuses start-up settings that it does not know.
                     server_settings=None if settings.behind_pooler else self._server_settings("pool"),
+                    init=cut_dead_server,
                     reset=_leave_as_it_is,
                 )
             except Exception as error:
@@ -87,13 +92,26 @@ class PostgresDatabase(BaseService, ADatabase):
 
     async def _watch(self) -> None:
         """Ask the server every second, on a connection of its own: a busy pool is not a dead database."""
+        away_since: float | None = None
         while True:
             reason, latency = await self._check()
+            away_since = (away_since or time.monotonic()) if reason == "database" else None
+            if away_since is not None:
+                await self._give_up_connections(time.monotonic() - away_since)
             if (reason is None) != self._ready.is_set():
                 self.log.info("database_ready" if reason is None else "database_not_ready", reason=reason)
                 (self._ready.set if reason is None else self._ready.clear)()
             self._state = DatabaseState(latency is not None, latency, reason)
             await asyncio.sleep(CHECK_EVERY_SECONDS if reason is None else 0.25)
+
+    async def _give_up_connections(self, away_seconds: float) -> None:
+        """The pool's connections may lead nowhere and not know it: none is handed out again, and whoever waits for an
+        answer on one is told before its own, long deadline."""
+        if self._pool is not None:
+            await self._pool.expire_connections()
+        if away_seconds > ANSWERS_GIVEN_UP_SECONDS:
+            for connection in list(self._in_use):
+                connection.terminate()
 
     async def _check(self) -> tuple[str | None, float | None]:
         try:
@@ -137,12 +155,14 @@ class PostgresDatabase(BaseService, ADatabase):
         }
 
     async def connect(self, purpose: str, *, command_timeout_seconds: float, **server_settings: str) -> Any:
-        return await asyncpg.connect(
+        connection = await asyncpg.connect(
             self._settings.direct_url,
             timeout=self._settings.db_connect_timeout_seconds,
             command_timeout=command_timeout_seconds,
             server_settings={**self._server_settings(purpose), **server_settings},
         )
+        await cut_dead_server(connection)
+        return connection
 
     async def _connect_monitor(self) -> Any:
         return await self.connect("monitor", command_timeout_seconds=CHECK_TIMEOUT_SECONDS)
@@ -163,9 +183,11 @@ class PostgresDatabase(BaseService, ADatabase):
         finally:
             self._waiting -= 1
         self._metrics.pool_acquire_seconds.observe(time.perf_counter() - started)
+        self._in_use.add(connection)
         try:
             yield connection
         finally:
+            self._in_use.discard(connection)
             await asyncio.shield(self._give_back(pool, connection))
 
     async def _give_back(self, pool: Any, connection: Any) -> None:
@@ -241,26 +263,8 @@ class PostgresDatabase(BaseService, ADatabase):
         raise Unavailable("The database is not available.", retry_after_seconds=RETRY_AFTER_SECONDS)
 
     async def _transact(self, work: Callable[[Any], Awaitable[R]]) -> R:
-        """BEGIN and COMMIT by hand: asyncpg's transaction object is left half-open by a cancellation in its `start`."""
         async with self.acquire() as connection:
-            try:
-                await connection.execute(self._begin)
-                result = await work(connection)
-                if connection.is_closed():
-                    raise asyncpg.ConnectionDoesNotExistError("lost before COMMIT was sent")
-            except BaseException:
-                await asyncio.shield(_roll_back(connection))
-                raise
-            try:
-                answer = await connection.execute("COMMIT")
-            except Exception as error:
-                if is_connection_lost(error):
-                    raise OutcomeUnknown from error
-                raise
-            if answer != "COMMIT":
-                # So PostgreSQL ends a transaction in which a statement failed, whether or not `work` heard of it.
-                raise asyncpg.InFailedSQLTransactionError("rolled back: a statement in it had failed")
-            return result
+            return await transact(connection, self._begin, work)
 
     @property
     def _begin(self) -> str:
@@ -296,12 +300,3 @@ class PostgresDatabase(BaseService, ADatabase):
 
 async def _leave_as_it_is(_connection: Any) -> None:
     """Nothing here changes a pool connection's settings or listens on it, so nothing is to be reset on release."""
-
-
-async def _roll_back(connection: Any) -> None:
-    """After an error or a cancellation: whatever state the connection is in, no transaction stays open on it."""
-    try:
-        if not connection.is_closed():
-            await connection.execute("ROLLBACK")
-    except Exception:
-        connection.terminate()

@@ -13,8 +13,8 @@ Outcome = Literal["completed", "failed", "interrupted"]
 class Accepted(msgspec.Struct, frozen=True):
     """A prompt that is durable. `prompt_seq` is the id of its `user_message`; `position` counts runs before it.
 
-    `created_session`: the session was made for it. `repeated`: an earlier request with the same idempotency key did it.
-    `interrupts`: a running run that this prompt asked to stop.
+    `repeated`: an earlier request with the same idempotency key did it. `interrupts`: a run that this prompt asked to
+    stop.
     """
 
     session_id: UUID
@@ -22,7 +22,6 @@ class Accepted(msgspec.Struct, frozen=True):
     prompt_seq: int
     status: RunStatus
     position: int
-    created_session: bool = False
     repeated: bool = False
     interrupts: UUID | None = None
 

@@ -114,6 +114,8 @@ class Heartbeat(BaseService, AHeartbeat):
 
     async def _beat_for_ever(self, link: DedicatedConnection) -> None:
         while True:
+            if not link.connected:
+                self._steady_since = None
             connection = await link.get()
             sent_at = time.monotonic()
             try:
@@ -121,6 +123,7 @@ class Heartbeat(BaseService, AHeartbeat):
                     self._sql["beat"], self._identity.instance_id, self._identity.container_id, self._draining
                 )
             except Exception as error:
+                self._steady_since = None
                 self.log.warning("heartbeat_failed", error=repr(error))
                 link.discard()
                 await asyncio.sleep(min(0.2, self._interval))
@@ -139,8 +142,8 @@ class Heartbeat(BaseService, AHeartbeat):
                 pass
 
     def _record(self, sent_at: float) -> None:
-        if self._steady_since is None or sent_at - self._sent_at >= self._lease:
-            # The first beat, or the first after a gap in which others may have judged us dead, and we them.
+        if self._steady_since is None or sent_at - self._sent_at >= 2 * self._interval:
+            # The first beat, or the first after a missed one: an outage may have kept others from theirs, too.
             self._steady_since = sent_at
         self._sent_at = sent_at
         self._became_valid.set()

@@ -5,6 +5,7 @@ twice confirms its fencing number under the row's lock inside its own transactio
 """
 
 import asyncio
+import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ class Leadership(BaseService, ALeadership):
         self._metrics = metrics
         self._lease = max(MIN_LEASE_SECONDS, lease_seconds)
         self._fencing: dict[str, int] = {}
+        self._held_until: dict[str, float] = {}
         self._background = Background()
         self._sql = load_queries("instances")
 
@@ -101,10 +103,12 @@ class Leadership(BaseService, ALeadership):
 
     async def _acquire(self, name: str) -> int:
         await self._database.wait_until_ready()
+        sent_at = time.monotonic()
         async with self._database.acquire() as connection:
             fencing = await connection.fetchval(
                 self._sql["acquire_lease"], name, self._identity.instance_id, self._lease
             )
+        self._held_until[name] = sent_at + self._lease
         return int(fencing or 0)
 
     async def _record(self, name: str, fencing: int, count: int) -> None:
@@ -112,5 +116,7 @@ class Leadership(BaseService, ALeadership):
             await connection.execute(self._sql["record_lease_run"], name, self._identity.instance_id, fencing, count)
 
     def _observe(self) -> None:
+        # By our own clock, like the heartbeat: a leader that cannot reach the database is none once its lease is over.
+        now = time.monotonic()
         for name, fencing in self._fencing.items():
-            self._metrics.leader.set(float(bool(fencing)), name)
+            self._metrics.leader.set(float(bool(fencing) and now < self._held_until.get(name, 0.0)), name)

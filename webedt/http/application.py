@@ -28,7 +28,7 @@ def build_application(pipeline: Pipeline, routes: Sequence[Route], version: str)
     application = web.Application(middlewares=[pipeline.middleware], client_max_size=MAX_BODY_BYTES)
     for route in table:
         application.router.add_route(route.method, route.path, route.handler)
-        if route.method == "GET" and not route.streams:
+        if route.method == "GET":
             application.router.add_route("HEAD", route.path, route.handler)
         pipeline.add(route)
     application.on_response_prepare.append(pipeline.prepare)

@@ -28,7 +28,11 @@ async def read_body(request: web.Request, shape: type[T]) -> tuple[T, Any]:
     if not raw.strip():
         raise InvalidRequest("A JSON body is expected.")
     # 10 MiB of JSON take longer than the loop may be held.
-    value = await asyncio.to_thread(_parse, raw) if len(raw) > LARGE_BODY_BYTES else _parse(raw)
+    return await asyncio.to_thread(_judge, raw, shape) if len(raw) > LARGE_BODY_BYTES else _judge(raw, shape)
+
+
+def _judge(raw: bytes, shape: type[T]) -> tuple[T, Any]:
+    value = _parse(raw)
     try:
         return msgspec.convert(value, shape, strict=True), value
     except msgspec.ValidationError as error:
@@ -54,6 +58,8 @@ async def read_raw(request: web.Request) -> bytes:
         return await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise PayloadTooLarge(f"The body may have at most {MAX_BODY_BYTES} bytes.") from None
+    except web.RequestPayloadError:
+        raise InvalidRequest("The body is not encoded as its headers say.") from None
 
 
 def _parse(raw: bytes) -> Any:

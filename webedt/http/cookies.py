@@ -25,6 +25,12 @@ class Cookies:
             COOKIE, token, max_age=seconds, path="/", httponly=True, samesite="Lax", secure=self._secure
         )
 
+    def header(self, token: str, expires_at: datetime) -> str:
+        """What `set` would send, for an answer whose cookies have already been turned into headers."""
+        response = web.Response()
+        self.set(response, token, expires_at)
+        return response.cookies[COOKIE].OutputString()
+
     def clear(self, response: web.StreamResponse) -> None:
         response.del_cookie(COOKIE, path="/", httponly=True, samesite="Lax", secure=self._secure)
 

@@ -19,6 +19,7 @@ from aiohttp import HttpVersion11, web
 
 from webedt.domain.errors import Unavailable
 from webedt.domain.frames import KEEP_ALIVE, chunked, control_frame, draining_frames, parse_cursor, retry_frame
+from webedt.http.problems import SSE_HEADERS
 from webedt.http.sockets import cut_dead_peers
 from webedt.http.stream_registry import AStreams
 from webedt.log.chunks import Chunk
@@ -29,11 +30,6 @@ HIGH_WATER = 64 * 1024
 STALL_SECONDS = 90.0
 GOODBYE_SECONDS = 3.0
 UNAVAILABLE_PAUSE_SECONDS = 0.5
-SSE_HEADERS = {
-    "Content-Type": "text/event-stream",
-    "Cache-Control": "no-cache, no-transform",
-    "X-Accel-Buffering": "no",
-}
 
 
 class Until(Enum):
@@ -62,6 +58,7 @@ class LogStream:
         self._woken = asyncio.Event()
         self._over = False
         self._farewell = b""
+        self._patience: asyncio.Timeout | None = None
         self._chunked = request.version >= HttpVersion11
         self._writer: Any = None
         self._transport: asyncio.Transport | None = None
@@ -107,6 +104,7 @@ class LogStream:
                 await self._woken.wait()
                 tail.leave(self)
             await self._drained()
+        self._over = True  # from here on nobody else writes
         if self._farewell:
             self._write(self._farewell)
         try:
@@ -144,7 +142,8 @@ class LogStream:
         self._cursor = page.last
 
     def _at_end(self, tail: Tail) -> bool:
-        if tail.deleted:
+        # Also told to end while it waited for the socket or the database: the wake-up of that must not be forgotten.
+        if self._over or tail.deleted:
             return True
         match self._until:
             case Until.IDLE:
@@ -158,7 +157,7 @@ class LogStream:
     def push(self, chunk: Chunk) -> bool:
         """The tail's: write a chunk at the head. False: this reader leaves the head and its task goes on."""
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if transport is None or transport.is_closing() or self._over:
             self._woken.set()
             return False
         end = None if self._run_id is None else chunk.ended.get(self._run_id)
@@ -191,6 +190,8 @@ class LogStream:
             self._over = True
             self._farewell = draining_frames() if draining else b""
             self._woken.set()
+            if self._patience is not None and not self._patience.expired():
+                self._patience.reschedule(asyncio.get_running_loop().time() + GOODBYE_SECONDS)
 
     # The socket ------------------------------------------------------------------------------------------------------
 
@@ -206,12 +207,14 @@ class LogStream:
         transport = self._transport
         while transport is not None and (waiting := transport.get_write_buffer_size()) > HIGH_WATER:
             try:
-                async with asyncio.timeout(GOODBYE_SECONDS if self._over else STALL_SECONDS):
+                async with asyncio.timeout(GOODBYE_SECONDS if self._over else STALL_SECONDS) as self._patience:
                     await self._writer.drain()
             except TimeoutError:
                 if self._over or transport.get_write_buffer_size() >= waiting:
                     self._abort()
                     raise Stalled from None
+            finally:
+                self._patience = None
 
     def _abort(self) -> None:
         if self._transport is not None:

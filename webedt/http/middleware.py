@@ -28,9 +28,10 @@ from webedt.domain.users import Principal
 from webedt.fleet.identity import Identity
 from webedt.http.context import REQUEST_ID, SCOPE, AUserContext, UserContext
 from webedt.http.cookies import COOKIE, Cookies
+from webedt.http.doorkeeper import Doorkeeper
 from webedt.http.lifecycle import Lifecycle
 from webedt.http.origins import Origins
-from webedt.http.problems import problem
+from webedt.http.problems import bearable, problem
 from webedt.http.routes import Access, Route
 from webedt.kernel import Background, ServiceProvider
 from webedt.services.auth import AAuth
@@ -65,6 +66,7 @@ class Pipeline:
         origins: Origins,
         cookies: Cookies,
         lifecycle: Lifecycle,
+        doorkeeper: Doorkeeper,
         *,
         production: bool,
     ) -> None:
@@ -76,6 +78,7 @@ class Pipeline:
         self._origins = origins
         self._cookies = cookies
         self._lifecycle = lifecycle
+        self._doorkeeper = doorkeeper
         self._production = production
         self._routes: dict[tuple[str, str], Route] = {}
         self._finishing = Background()
@@ -103,7 +106,7 @@ class Pipeline:
         if EXTENDED in request and COOKIE not in response.cookies:
             # Here, so that streams renew it too; what a handler did to the cookie (logout) stands.
             who, token = request[EXTENDED]
-            self._cookies.set(response, token, who.session.expires_at)
+            headers.add("Set-Cookie", self._cookies.header(token, who.session.expires_at))
         if isinstance(request, web.Request):
             for name, value in self._origins.cross_origin_headers(request).items():
                 headers[name] = value
@@ -113,11 +116,13 @@ class Pipeline:
     async def prepare_unparsed(self, request: web.Request, response: web.StreamResponse) -> None:
         """The answer to what is not HTTP, such as a header beyond every measure: a problem like every other."""
         request[REQUEST_ID] = new_request_id(request)
-        if isinstance(response, web.Response) and response.status == 400:
-            refusal = problem(InvalidRequest("This is not a proper HTTP request."), request[REQUEST_ID])
+        refusal = problem(InvalidRequest("This is not a proper HTTP request."), request[REQUEST_ID])
+        if isinstance(response, web.Response) and response.status == 400 and isinstance(refusal.body, bytes):
             response.headers.update(refusal.headers)
             response.body = refusal.body
-            response.content_length = len(refusal.body)
+            # Both were set for the body before.
+            response.headers["Content-Length"] = str(len(refusal.body))
+            request.writer.length = len(refusal.body)
         await self.prepare(request, response)
 
     @property
@@ -127,6 +132,7 @@ class Pipeline:
             request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
         ) -> web.StreamResponse:
             request[REQUEST_ID] = new_request_id(request)
+            self._doorkeeper.saw(request.protocol)
             resource = request.match_info.route.resource
             label = resource.canonical if resource is not None else UNMATCHED
             route = self._routes.get(("GET" if request.method == "HEAD" else request.method, label))
@@ -140,7 +146,7 @@ class Pipeline:
                 except Exception as error:
                     if isinstance(error, ConnectionResetError) and _is_gone(request):
                         raise asyncio.CancelledError from None  # nobody is left to be answered
-                    response = self._refuse(request, error)
+                    response = self._refuse(request, route, error)
                     status = response.status
                     return response
                 finally:
@@ -148,7 +154,7 @@ class Pipeline:
 
         return run
 
-    def _refuse(self, request: web.Request, error: Exception) -> web.Response:
+    def _refuse(self, request: web.Request, route: Route | None, error: Exception) -> web.Response:
         if not isinstance(error, AppError):
             self._log.error("request_failed", path=request.path, exc_info=error)
             error = InternalError("Something went wrong here.")
@@ -156,7 +162,8 @@ class Pipeline:
             # A stream has begun: another answer into it would be garbage, and a cut is what its reader resumes from.
             request.transport.abort()
             raise asyncio.CancelledError
-        return problem(error, request[REQUEST_ID])
+        farewell = bearable(request, error) if route is not None and route.streams else None
+        return farewell or problem(error, request[REQUEST_ID])
 
     def _record(self, request: web.Request, label: str, status: int, seconds: float) -> None:
         method = request.method if request.method in METHODS else "OTHER"
@@ -170,6 +177,8 @@ class Pipeline:
     async def _answer(self, request: web.Request, route: Route | None) -> web.StreamResponse:
         if route is None:
             return self._no_route(request)
+        if route.streams and request.method == "HEAD":
+            raise MethodNotAllowed("A stream has no HEAD.", [route.method])
         if route.needs_database and (reason := self._not_ready()) is not None:
             raise Unavailable(f"Not ready: {reason}.", retry_after_seconds=RETRY_AFTER_SECONDS)
         if route.access is Access.USER:

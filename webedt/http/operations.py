@@ -1,15 +1,16 @@
 """Routes for balancers, orchestrators and Prometheus."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
+import structlog
 from aiohttp import web
 
 from webedt.bus.interface import ABus
 from webedt.config import Settings
 from webedt.database.interface import ADatabase
-from webedt.domain.errors import AppError
 from webedt.fleet.identity import Identity
 from webedt.http.context import json_response
 from webedt.http.lifecycle import Lifecycle
@@ -23,6 +24,7 @@ from webedt.telemetry.metrics import Metrics
 OPENMETRICS = "application/openmetrics-text"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+LOOK_SECONDS = 5.0
 # Measured on 2 cores with PostgreSQL on the same machine (scripts/bench), not a promise for yours.
 SCALE = {
     "currentCapacity": "1000 live readers and 100 active runs per replica on 2 cores, measured",
@@ -56,6 +58,8 @@ def operations_routes(
     metrics: Metrics,
     version: str,
 ) -> list[Route]:
+    log = structlog.get_logger(component="operations")
+
     async def health(_request: web.Request) -> web.StreamResponse:
         view = Health("ok", "webedt", identity.container_id, version, lifecycle.uptime_seconds)
         return json_response(view)
@@ -87,7 +91,7 @@ def operations_routes(
 
     async def status(_request: web.Request) -> web.StreamResponse:
         database, stats = services.database.state, services.database.stats
-        seen = await _look() if database.healthy else None
+        seen = await _look() if database.reason is None else None
         healthy = database.reason is None and seen is not None
         degraded = not services.bus.connected or lifecycle.draining
         body: dict[str, Any] = {
@@ -120,10 +124,13 @@ def operations_routes(
     async def _look() -> dict[str, Any] | None:
         """What the database knows of the fleet; None when it cannot be asked."""
         try:
-            runs = await services.fleet.count_runs()
-            instances = await services.fleet.instances()
-            cleanup = await services.cleanup.last_run()
-        except AppError:
+            async with asyncio.timeout(LOOK_SECONDS):
+                runs = await services.fleet.count_runs()
+                instances = await services.fleet.instances()
+                cleanup = await services.cleanup.last_run()
+        except Exception as error:
+            # Whatever is wrong with the database, this page is where one looks for it.
+            log.warning("status_not_known", error=repr(error))
             return None
         return {
             "runs": runs,

@@ -80,4 +80,6 @@ class Origins:
             parsed = ip_address(address)
         except ValueError:
             return False
+        # A socket for both families shows an IPv4 peer as ::ffff:10.0.0.1.
+        parsed = getattr(parsed, "ipv4_mapped", None) or parsed
         return any(parsed in network for network in self._trusted)

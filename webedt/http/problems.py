@@ -5,7 +5,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from webedt.domain.errors import AppError, MethodNotAllowed
+from webedt.domain.errors import AppError, MethodNotAllowed, RateLimited, Unavailable
+from webedt.domain.frames import MEDIA_TYPE as SSE_MEDIA_TYPE
+from webedt.domain.frames import draining_frames, retry_frame
 
 STATUS = {
     "invalid_request": 400,
@@ -21,6 +23,28 @@ STATUS = {
     "unavailable": 503,
 }
 MEDIA_TYPE = "application/problem+json"
+SSE_HEADERS = {
+    "Content-Type": SSE_MEDIA_TYPE,
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+REFUSED_RETRY_MS = (3000, 5000)
+
+
+def bearable(request: web.BaseRequest, error: AppError) -> web.Response | None:
+    """The answer to an EventSource whose stream cannot be served now, None for everybody else.
+
+    An EventSource gives up for good on any answer but 200, so a limit, a drain or a database that is away must not be
+    told with 429 or 503: it gets a clean end and a time to come back.
+    """
+    if request.method != "GET" or SSE_MEDIA_TYPE not in request.headers.get("Accept", ""):
+        return None
+    match error:
+        case Unavailable():
+            return web.Response(body=draining_frames(), headers=SSE_HEADERS)
+        case RateLimited():
+            return web.Response(body=retry_frame(*REFUSED_RETRY_MS), headers=SSE_HEADERS)
+    return None
 
 
 def problem(error: AppError, request_id: str) -> web.Response:

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from webedt.domain.errors import FieldError, InvalidRequest, NotFound
+from webedt.domain.errors import FieldError, InvalidRequest, NotFound, Unavailable
 from webedt.domain.prompts import Prompt, prompt_blocks
 from webedt.domain.runs import Accepted, OnBusy
 from webedt.http.bodies import path_id, read_body, read_optional_body
@@ -84,9 +84,6 @@ def run_routes(services: StreamServices) -> list[Route]:
     async def execute(request: web.Request) -> web.StreamResponse:
         who = principal(request)
         body, plain = await read_body(request, Execute)
-        respond_async = _prefers_async(request)
-        if not respond_async:
-            services.streams.admit(who)
         github = body.github
         prompt = NewPrompt(
             user_id=who.user.id,
@@ -99,20 +96,29 @@ def run_routes(services: StreamServices) -> list[Route]:
             on_busy=body.on_busy,
             **_idempotency(request, "execute-remote", plain),
         )
-        # Carried to its end even if the client leaves: the run does not depend on the connection.
-        accepted = await services.streams.outlive(runs.accept(prompt))
-        location = f"/api/resume/{accepted.session_id}"
-        headers = {
-            "X-Session-ID": str(accepted.session_id),
-            "X-Run-ID": str(accepted.run_id),
-            "Location": location,
-        }
-        if respond_async:
+        if _prefers_async(request):
+            accepted, headers = await _accept(prompt)
             view = AcceptedView(accepted.session_id, accepted.run_id, accepted.status)
             return json_response(view, 202, {**headers, "Preference-Applied": "respond-async"})
-        return await stream_run(
-            services, request, who, accepted.session_id, accepted.run_id, accepted.prompt_seq, headers
-        )
+        # Before the run is made: one that nobody may follow is not begun.
+        with services.streams.admitted(who):
+            accepted, headers = await _accept(prompt)
+            try:
+                return await stream_run(
+                    services, request, who, accepted.session_id, accepted.run_id, accepted.prompt_seq, headers
+                )
+            except Unavailable:
+                # The run is there, only its stream cannot begin: an error would invite to make a second one.
+                return json_response(AcceptedView(accepted.session_id, accepted.run_id, accepted.status), 202, headers)
+
+    async def _accept(prompt: NewPrompt) -> tuple[Accepted, dict[str, str]]:
+        # Carried to its end even if the client leaves: the run does not depend on the connection.
+        accepted = await services.streams.outlive(runs.accept(prompt))
+        return accepted, {
+            "X-Session-ID": str(accepted.session_id),
+            "X-Run-ID": str(accepted.run_id),
+            "Location": f"/api/resume/{accepted.session_id}",
+        }
 
     async def send(request: web.Request) -> web.StreamResponse:
         who = principal(request)
@@ -190,8 +196,12 @@ def _run_id(text: str) -> UUID:
 
 
 def _repository(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or parts.username or parts.password:
+    try:
+        parts = urlsplit(url)
+        proper = parts.scheme == "https" and parts.hostname and not parts.username and not parts.password
+    except ValueError:
+        proper = False
+    if not proper:
         raise InvalidRequest(
             "github.repoUrl must be an https URL without credentials.",
             errors=[FieldError("$.github.repoUrl", "must be an https URL without credentials")],

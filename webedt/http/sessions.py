@@ -3,7 +3,7 @@
 import base64
 import binascii
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,8 +16,9 @@ from webedt.domain.sessions import STATUSES, ChatSession, SessionStatus
 from webedt.domain.text import clean_text
 from webedt.http.bodies import path_id, query_int, query_switch, read_body
 from webedt.http.context import json_response, no_content, principal
+from webedt.http.long_poll import wait_beyond
 from webedt.http.routes import Parameter, Route
-from webedt.http.streaming import StreamServices, bearable, stream_session
+from webedt.http.streaming import StreamServices, stream_session
 from webedt.http.updates import stream_updates
 from webedt.services.lists import ALists
 from webedt.services.sessions import ASessions, Cursor
@@ -81,10 +82,10 @@ def session_routes(services: SessionServices) -> list[Route]:
     sessions = services.sessions
 
     async def resume(request: web.Request) -> web.StreamResponse:
-        return await bearable(request, lambda: _stream(request, follow=False))
+        return await _stream(request, follow=False)
 
     async def follow(request: web.Request) -> web.StreamResponse:
-        return await bearable(request, lambda: _stream(request, follow=True))
+        return await _stream(request, follow=True)
 
     async def _stream(request: web.Request, *, follow: bool) -> web.StreamResponse:
         who = principal(request)
@@ -94,7 +95,8 @@ def session_routes(services: SessionServices) -> list[Route]:
         return await stream_session(services, request, who, session_id, follow=follow, deltas=deltas)
 
     async def events(request: web.Request) -> web.StreamResponse:
-        user_id = principal(request).user.id
+        who = principal(request)
+        user_id = who.user.id
         session_id = path_id(request, "id", "session")
         after = query_int(request, "after", 0, 0, MAX_CURSOR)
         limit = query_int(request, "limit", 500, 1, MAX_EVENT_PAGE)
@@ -102,7 +104,7 @@ def session_routes(services: SessionServices) -> list[Route]:
         head = await sessions.head(user_id, session_id)
         page = await services.tails.replay.json_page(session_id, after, limit)
         if not page["rows"] and wait and after >= head.last_seq:
-            await services.tails.wait_beyond(session_id, after, wait)
+            await wait_beyond(services.streams, services.tails, who, session_id, after, wait)
             page = await services.tails.replay.json_page(session_id, after, limit)
         # Asked last: the status is never older than the events, so "completed" means that all were seen.
         head = await sessions.head(user_id, session_id)
@@ -129,7 +131,7 @@ def session_routes(services: SessionServices) -> list[Route]:
 
     async def updates(request: web.Request) -> web.StreamResponse:
         who = principal(request)
-        return await bearable(request, lambda: stream_updates(services.streams, services.lists, request, who))
+        return await stream_updates(services.streams, services.lists, request, who)
 
     async def get(request: web.Request) -> web.StreamResponse:
         found = await sessions.find(principal(request).user.id, path_id(request, "id", "session"))
@@ -213,6 +215,6 @@ def _read_cursor(text: str | None) -> Cursor | None:
         moment = datetime.fromisoformat(created_at)
         if moment.tzinfo is None:
             raise ValueError
-        return moment, UUID(session_id)
-    except (ValueError, binascii.Error):
+        return moment.astimezone(UTC), UUID(session_id)
+    except (ValueError, OverflowError, binascii.Error):
         raise InvalidRequest("cursor is not one of ours.", errors=[FieldError("?cursor", "not one of ours")]) from None

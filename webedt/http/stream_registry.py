@@ -41,12 +41,13 @@ class AStreams(AService):
     """Events written to readers; streams add to it, the metric follows at scrape."""
 
     @abstractmethod
-    def admit(self, who: Principal) -> None:
-        """Raises `Unavailable` while draining and `RateLimited` when the user has too many streams open."""
+    def admitted(self, who: Principal) -> AbstractContextManager[None]:
+        """Count one stream of the user's for a block, which begins before the stream does: many that come at once
+        are all counted. Raises `Unavailable` while draining and `RateLimited` when the user has too many."""
 
     @abstractmethod
     def opened(self, stream: OpenStream, who: Principal, kind: str) -> AbstractContextManager[None]:
-        """Keep `stream` among the open ones for a block. `kind`: resume, follow, execute or updates."""
+        """Keep `stream` among the open ones for a block. `kind`: resume, follow, execute, updates or poll."""
 
     @abstractmethod
     async def outlive(self, work: Coroutine[Any, Any, T]) -> T:
@@ -73,6 +74,7 @@ class Streams(BaseService, AStreams):
         self._look = asyncio.Event()
         self._all_gone = asyncio.Event()
         self._background = Background()
+        self._outliving = Background()
         self.sent = 0
         self._reported = 0
 
@@ -86,25 +88,34 @@ class Streams(BaseService, AStreams):
 
     async def dispose(self) -> None:
         await self._background.stop()
+        await self._outliving.drain(DRAINED_SECONDS)
+        await self._outliving.stop()
         await super().dispose()
 
     @property
     def active(self) -> int:
         return sum(len(slot) for slot in self._wheel)
 
-    def admit(self, who: Principal) -> None:
+    @contextmanager
+    def admitted(self, who: Principal) -> Iterator[None]:
+        user_id = who.user.id
         if self._draining:
             raise Unavailable("This replica is shutting down; ask again.", retry_after_seconds=1)
-        if self._users[who.user.id] >= self._max_per_user:
+        if self._users[user_id] >= self._max_per_user:
             raise RateLimited(f"At most {self._max_per_user} streams at a time.", retry_after_seconds=5)
+        self._users[user_id] += 1
+        try:
+            yield
+        finally:
+            self._users[user_id] -= 1
+            if not self._users[user_id]:
+                del self._users[user_id]
 
     @contextmanager
     def opened(self, stream: OpenStream, who: Principal, kind: str) -> Iterator[None]:
-        user_id = who.user.id
         # The slot just passed: its turn comes in a full round, so the first keep-alive after 15 s.
         slot = self._wheel[self._hand - 1]
         slot[stream] = who.session.id
-        self._users[user_id] += 1
         self._kinds[kind] += 1
         try:
             if self._draining:
@@ -113,14 +124,11 @@ class Streams(BaseService, AStreams):
         finally:
             del slot[stream]
             self._kinds[kind] -= 1
-            self._users[user_id] -= 1
-            if not self._users[user_id]:
-                del self._users[user_id]
             if not self.active:
                 self._all_gone.set()
 
     async def outlive(self, work: Coroutine[Any, Any, T]) -> T:
-        return await self._background.carry("outlive", work)
+        return await self._outliving.carry("outlive", work)
 
     async def drain(self) -> None:
         self._draining = True

@@ -1,16 +1,16 @@
-"""Opening a stream: admit, subscribe, refresh, then write. What cannot be served is answered as the client can bear."""
+"""Opening a stream: admit, subscribe, refresh, then write."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from uuid import UUID
 
 from aiohttp import web
 
-from webedt.domain.errors import RateLimited, Unavailable
-from webedt.domain.frames import MEDIA_TYPE, draining_frames, retry_frame
+from webedt.domain.errors import Unavailable
 from webedt.domain.users import Principal
-from webedt.http.log_stream import SSE_HEADERS, LogStream, Until
+from webedt.http.context import no_content
+from webedt.http.log_stream import LogStream, Until
 from webedt.http.stream_registry import AStreams
 from webedt.kernel import ServiceContainer
 from webedt.log.chunks import TailKey
@@ -18,7 +18,6 @@ from webedt.log.tails import ATails
 from webedt.services.runs import ARuns
 
 ATTACH_SECONDS = 5.0
-REFUSED_RETRY_MS = (3000, 5000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,40 +27,24 @@ class StreamServices(ServiceContainer):
     runs: ARuns
 
 
-def is_event_source(request: web.Request) -> bool:
-    """An EventSource gives up for good on any answer but 200, so it must not be told 429 or 503."""
-    return request.method == "GET" and MEDIA_TYPE in request.headers.get("Accept", "")
-
-
-async def bearable(request: web.Request, serve: Callable[[], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
-    """Serve a GET stream; an EventSource that cannot be served now gets a clean end and a time to come back."""
-    try:
-        return await serve()
-    except (RateLimited, Unavailable) as error:
-        if not is_event_source(request):
-            raise
-        farewell = draining_frames() if isinstance(error, Unavailable) else retry_frame(*REFUSED_RETRY_MS)
-        return web.Response(body=farewell, headers=SSE_HEADERS)
-
-
 async def stream_session(
     services: StreamServices, request: web.Request, who: Principal, session_id: UUID, *, follow: bool, deltas: bool
 ) -> web.StreamResponse:
     """`follow`: stay open over later runs; else end when nothing is queued or running, 204 if that is so at once."""
-    services.streams.admit(who)
     until = Until.NEVER if follow else Until.IDLE
-    stream = LogStream(request, services.tails, services.streams, until)
-    tail = services.tails.open(TailKey(session_id, deltas), stream)
-    try:
-        await _refresh(tail.refresh())
-        given = request.headers.get("Last-Event-ID")
-        beginning = stream.begin_at(request.query.get("lastEventId") if given is None else given, tail)
-        if not follow and stream.nothing_to_say(tail):
-            return web.Response(status=204, headers={"Cache-Control": "no-store"})
-        with services.streams.opened(stream, who, "follow" if follow else "resume"):
-            return await stream.send(tail, beginning, {"X-Session-ID": str(session_id)})
-    finally:
-        services.tails.close(tail, stream)
+    with services.streams.admitted(who):
+        stream = LogStream(request, services.tails, services.streams, until)
+        tail = services.tails.open(TailKey(session_id, deltas), stream)
+        try:
+            await _refresh(tail.refresh())
+            given = request.headers.get("Last-Event-ID")
+            beginning = stream.begin_at(request.query.get("lastEventId") if given is None else given, tail)
+            if not follow and stream.nothing_to_say(tail):
+                return no_content()
+            with services.streams.opened(stream, who, "follow" if follow else "resume"):
+                return await stream.send(tail, beginning, {"X-Session-ID": str(session_id)})
+        finally:
+            services.tails.close(tail, stream)
 
 
 async def stream_run(
@@ -73,7 +56,7 @@ async def stream_run(
     prompt_seq: int,
     headers: dict[str, str],
 ) -> web.StreamResponse:
-    """The stream of the POST that made a run: from its `user_message` to its terminal event."""
+    """The stream of the POST that made a run, and that was admitted before: from its `user_message` to its end."""
     stream = LogStream(request, services.tails, services.streams, Until.RUN)
     tail = services.tails.open(TailKey(session_id, deltas=True), stream)
     try:

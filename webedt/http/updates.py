@@ -10,7 +10,8 @@ from aiohttp_sse import EventSourceResponse
 from webedt.domain.frames import draining_frames, retry_frame
 from webedt.domain.sessions import ChatSession
 from webedt.domain.users import Principal
-from webedt.http.log_stream import SSE_HEADERS, STALL_SECONDS
+from webedt.http.log_stream import GOODBYE_SECONDS, STALL_SECONDS, Stalled
+from webedt.http.problems import SSE_HEADERS
 from webedt.http.stream_registry import KEEP_ALIVE_SECONDS, AStreams
 from webedt.services.lists import ALists, Change, Subscription
 
@@ -26,25 +27,42 @@ class ListStream:
         self._subscription = subscription
         self._ended = asyncio.Event()
         self._farewell = b""
+        self._transport: asyncio.Transport | None = None
+        self._cut: asyncio.TimerHandle | None = None
 
     def keep_alive(self) -> None:
         pass
 
     def finish(self, *, draining: bool) -> None:
-        self._farewell = draining_frames() if draining else b""
-        self._ended.set()
+        if not self._ended.is_set():
+            self._farewell = draining_frames() if draining else b""
+            self._ended.set()
+            # It may be waiting for a socket that takes nothing.
+            self._cut = asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self._abort)
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
 
     async def send(self, request: web.Request) -> web.StreamResponse:
         response = EventSourceResponse(sep="\n", ping_interval=KEEP_ALIVE_SECONDS, send_timeout=STALL_SECONDS)
         response.headers.update(SSE_HEADERS)
         await response.prepare(request)
-        async with response:
-            await response.write(retry_frame())
-            await _send(response, "snapshot", Snapshot(self._subscription.snapshot))
-            while (change := await self._next()) is not None:
-                await _send(response, change.kind, {"session": change.session})
-            if self._farewell:
-                await response.write(self._farewell)
+        self._transport = request.transport
+        try:
+            async with response:
+                await response.write(retry_frame())
+                await _send(response, "snapshot", Snapshot(self._subscription.snapshot))
+                while (change := await self._next()) is not None:
+                    await _send(response, change.kind, {"session": change.session})
+                if self._farewell:
+                    await response.write(self._farewell)
+                await response.write_eof()
+        except TimeoutError:
+            raise Stalled from None  # the library has cut the connection
+        finally:
+            if self._cut is not None:
+                self._cut.cancel()
         return response
 
     async def _next(self) -> Change | None:
@@ -62,15 +80,15 @@ class ListStream:
 
 
 async def stream_updates(streams: AStreams, lists: ALists, request: web.Request, who: Principal) -> web.StreamResponse:
-    streams.admit(who)
     user_id: UUID = who.user.id
-    subscription = await lists.subscribe(user_id)
-    try:
-        stream = ListStream(subscription)
-        with streams.opened(stream, who, "updates"):
-            return await stream.send(request)
-    finally:
-        lists.unsubscribe(user_id, subscription)
+    with streams.admitted(who):
+        subscription = await lists.subscribe(user_id)
+        try:
+            stream = ListStream(subscription)
+            with streams.opened(stream, who, "updates"):
+                return await stream.send(request)
+        finally:
+            lists.unsubscribe(user_id, subscription)
 
 
 async def _send(response: EventSourceResponse, event: str, data: object) -> None:

@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+import structlog
+
 R = TypeVar("R")
 
 
@@ -34,7 +36,12 @@ class Background:
             except Exception as error:
                 return error  # the caller's to raise, not a crash of this task
 
-        outcome: R | Exception = await asyncio.shield(self.start(name, carried()))
+        task = self.start(name, carried())
+        try:
+            outcome: R | Exception = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_report)
+            raise
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -59,3 +66,10 @@ class Background:
         if not task.cancelled() and (error := task.exception()) is not None:
             context = {"message": "task crashed", "exception": error, "crashed_task": task.get_name()}
             task.get_loop().call_exception_handler(context)
+
+
+def _report(task: asyncio.Task[Any]) -> None:
+    """What went wrong after nobody waited for it any more still has to be seen by somebody."""
+    if not task.cancelled() and isinstance(error := task.result(), Exception):
+        log = structlog.get_logger(component="Background")
+        log.warning("failed_unattended", task=task.get_name(), error=repr(error))

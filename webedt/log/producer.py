@@ -67,6 +67,8 @@ class RunLog:
         self._awaited: dict[int, asyncio.Future[int]] = {}
         self._changed = asyncio.Event()
         self._failure: ProducerClosed | None = None
+        self.closed = asyncio.Event()
+        self.skipped = 0
 
     # The run's side --------------------------------------------------------------------------------------------------
 
@@ -81,7 +83,8 @@ class RunLog:
         """Hand events to the writer; waits while the buffer is full, not for the commit.
 
         `checkpoint` (JSON) is what the provider may continue from once exactly these events and those before are in
-        the log: it is committed with them. `outcome` ends the run; its terminal event is the last of `events`.
+        the log: it is committed with them, or alone when `events` is empty. `outcome` ends the run; its terminal event
+        is the last of `events`.
         Raises `ProducerClosed` (see its kinds) once nothing more can be appended.
         """
         while self._failure is None and self._full:
@@ -91,8 +94,6 @@ class RunLog:
             raise self._failure
         if self._outcome is not None:
             raise ProducerClosed("the run has ended")
-        if not events:
-            raise ValueError("an entry has at least one event: a checkpoint stands for events")
         self._gathered.extend(events)
         self._gathered_bytes += sum(len(event.data) for event in events)
         self._checkpoint = checkpoint or self._checkpoint
@@ -104,10 +105,10 @@ class RunLog:
     async def flush(self) -> None:
         """Return when everything handed over is durable. Raises `ProducerClosed` when it never will be."""
         last = self.handed_over
-        while self._failure is None and self._acknowledged < last:
+        while self._failure is None and (self._acknowledged < last or self._unsaved):
             self._changed.clear()
             await self._changed.wait()
-        if self._failure is not None and self._acknowledged < last:
+        if self._failure is not None and (self._acknowledged < last or self._unsaved):
             raise self._failure
 
     def expect_seq(self, ahead: int = 0) -> asyncio.Future[int]:
@@ -126,6 +127,12 @@ class RunLog:
         return self._failure
 
     @property
+    def _unsaved(self) -> bool:
+        """A checkpoint or state of its own is still to be stored."""
+        entry = self.in_flight
+        return bool(self._checkpoint or self._provider_state) or (entry is not None and not entry.events)
+
+    @property
     def _full(self) -> bool:
         return len(self._gathered) >= MAX_GATHERED_EVENTS or self._gathered_bytes >= MAX_GATHERED_BYTES
 
@@ -133,7 +140,7 @@ class RunLog:
 
     def take(self) -> Entry | None:
         """The entry to send: the unanswered one, unchanged, or else all that has gathered. None: nothing."""
-        if self.in_flight is None and self._gathered and self._failure is None:
+        if self.in_flight is None and self._failure is None and (self._gathered or self._unsaved):
             events, self._gathered, self._gathered_bytes = self._gathered, [], 0
             self.in_flight = Entry(
                 self, self._next_ordinal, events, self._checkpoint, self._provider_state, self._outcome
@@ -146,6 +153,7 @@ class RunLog:
     def acknowledge(self, entry: Entry, first_seq: int) -> None:
         """`entry` is durable; its first event has the id `first_seq`."""
         self.in_flight = None
+        self.skipped = 0
         self._acknowledged = entry.last_ordinal
         if self._awaited:
             for ordinal in [one for one in self._awaited if one <= entry.last_ordinal]:
@@ -153,13 +161,14 @@ class RunLog:
                 if not future.done():
                     future.set_result(first_seq + ordinal - entry.first_ordinal)
         self._changed.set()
-        if self._gathered:
+        if self._gathered or self._unsaved:
             self._ready(self)
 
     def fail(self, failure: ProducerClosed) -> None:
         """Nothing of this producer will be appended any more. Idempotent; the first reason stays."""
         if self._failure is None:
             self._failure = failure
+            self.closed.set()
         self.in_flight = None
         self._gathered.clear()
         for future in self._awaited.values():

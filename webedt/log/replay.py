@@ -31,7 +31,7 @@ class Replay:
         self._database = database
         self._sql = queries
         self._metrics = metrics
-        self._slots = asyncio.Semaphore(max(1, concurrency))
+        self.slots = asyncio.Semaphore(max(1, concurrency))
         self._reading: dict[tuple[TailKey, int, int], asyncio.Future[Page]] = {}
 
     async def page(self, key: TailKey, after: int, upto: int) -> Page:
@@ -53,7 +53,7 @@ class Replay:
             done.exception()  # all readers may have left: then nobody else asks for it
 
     async def _read(self, key: TailKey, after: int, upto: int) -> Page:
-        async with self._slots:
+        async with self.slots:
             row = await self._database.fetchrow(
                 self._sql["read_page"], key.session_id, after, upto, PAGE_ROWS, PAGE_BYTES, key.deltas
             )
@@ -62,5 +62,5 @@ class Replay:
 
     async def json_page(self, session_id: UUID, after: int, limit: int) -> Any:
         """A row `items` (elements of a JSON array, bytes or None), `last_seq`, `rows`."""
-        async with self._slots:
+        async with self.slots:
             return await self._database.fetchrow(self._sql["read_json_page"], session_id, after, limit, 8 * PAGE_BYTES)

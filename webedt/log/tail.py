@@ -65,6 +65,7 @@ class Tail:
         self._ring_bytes = 0
         self._ended: dict[UUID, int] = {}
         self._arrived: list[tuple[Chunk, bool]] = []
+        self._arrived_bytes = 0
         self._advancing = False
         self._dirty = False
         self._refreshing: list[asyncio.Future[None]] = []
@@ -109,22 +110,36 @@ class Tail:
 
     def committed(self, chunk: Chunk, *, idle: bool) -> None:
         """A commit of this replica. `idle`: its statement showed that nothing is queued or running behind it."""
-        if self.position < 0 or self._advancing:
-            self._arrived.append((chunk, idle))
-        else:
-            self._enter_local(chunk, idle)
+        if self.position >= 0 and not self._advancing:
+            if self._offer(chunk, idle=idle):
+                self.wake()
+            return
+        self._arrived.append((chunk, idle))
+        self._arrived_bytes += len(chunk.payload)
+        if self._arrived_bytes > RING_BYTES:
+            self._forget_arrived()  # a read that takes so long reads these too
+            self._dirty = True
 
-    def _enter_local(self, chunk: Chunk, idle: bool) -> None:
+    def _offer(self, chunk: Chunk, *, idle: bool) -> bool:
+        """Let a commit of this replica enter if it is directly behind the position; returns whether to read instead."""
         if chunk.last <= self.position:
-            return
+            return False
         if chunk.after != self.position:
-            self.wake()
-            return
+            return True
         self._enter(chunk)
         if idle:
             self._settle_idle()
-        elif chunk.ended:
-            self.wake()
+        return bool(chunk.ended) and not idle
+
+    def _sort_out_arrived(self) -> None:
+        arrived = sorted(self._arrived, key=lambda item: item[0].after)
+        self._forget_arrived()
+        for chunk, idle in arrived:
+            if self._offer(chunk, idle=idle):
+                self._dirty = True
+
+    def _forget_arrived(self) -> None:
+        self._arrived, self._arrived_bytes = [], 0
 
     def _enter(self, chunk: Chunk) -> None:
         self.position = chunk.last
@@ -171,6 +186,8 @@ class Tail:
                     row = await self._read(self.key, self.position)
                 except Exception as error:
                     self._log.debug("tail_read_failed", error=repr(error))
+                    if self.position >= 0:
+                        self._sort_out_arrived()  # what follows directly need not wait for the database
                     self._dirty = bool(self.readers) or bool(answering)
                     await asyncio.sleep(backoff.next())
                     continue
@@ -184,7 +201,8 @@ class Tail:
         finally:
             self._advancing = False
             self._refreshing += answering
-            self._sort_out_arrived()
+            if self.position >= 0:
+                self._sort_out_arrived()
             if self._dirty and self.readers:
                 self.wake()
 
@@ -207,8 +225,8 @@ class Tail:
             self._enter(Chunk(self.position, last, payload, row["rows"], ended, self._woken_at, "remote"))
             if more:
                 return True
-        if row["deleted"] and not self.deleted:
-            self.deleted = True
+        if row["deleted"] != self.deleted:
+            self.deleted = row["deleted"]
             for reader in list(self._head):
                 reader.wake()
         if row["idle"] and not self.idle:
@@ -216,20 +234,6 @@ class Tail:
         elif not row["idle"]:
             self.idle = False
         return False
-
-    def _sort_out_arrived(self) -> None:
-        arrived, self._arrived = self._arrived, []
-        for chunk, idle in sorted(arrived, key=lambda item: item[0].after):
-            if chunk.last <= self.position:
-                continue
-            if chunk.after == self.position:
-                self._enter(chunk)
-                if idle:
-                    self._settle_idle()
-                elif chunk.ended:
-                    self._dirty = True
-            else:
-                self._dirty = True
 
 
 def _resolve(futures: list[asyncio.Future[None]]) -> None:

@@ -127,11 +127,12 @@ class Tails(BaseService, ATails):
         self._metrics.delivery_seconds.observe(time.monotonic() - chunk.at, chunk.origin)
 
     async def _read(self, key: TailKey, position: int) -> Any:
-        if position < 0:
-            return await self._database.fetchrow(self._sql["read_head"], key.session_id)
-        return await self._database.fetchrow(
-            self._sql["read_tail"], key.session_id, position, PAGE_ROWS, PAGE_BYTES, key.deltas
-        )
+        async with self._replay.slots:
+            if position < 0:
+                return await self._database.fetchrow(self._sql["read_head"], key.session_id)
+            return await self._database.fetchrow(
+                self._sql["read_tail"], key.session_id, position, PAGE_ROWS, PAGE_BYTES, key.deltas
+            )
 
     async def _sweep_for_ever(self) -> None:
         """One question for all open tails, whether or not signals come in: none is ever later than this."""

@@ -39,6 +39,7 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 LOCK_TIMEOUT_MS = 800
 ANSWER_TIMEOUT_SECONDS = 20.0
 SKIPPED_AGAIN_SECONDS = 0.004
+MAX_SKIPPED_SECONDS = 0.25
 
 
 class EventWriter(BaseService, AEventWriter):
@@ -118,6 +119,9 @@ class EventWriter(BaseService, AEventWriter):
 
     async def _commit(self, link: DedicatedConnection, batch: Sequence[Entry]) -> None:
         connection = await link.get()
+        if not self._heartbeat.valid:
+            self._again(batch)  # the connection was long in coming
+            return
         started = time.monotonic()
         try:
             rows = await connection.fetch(self._sql["append_batch"], *_arguments(batch))
@@ -142,8 +146,12 @@ class EventWriter(BaseService, AEventWriter):
             self.log.warning("append_unanswered", entries=len(batch), error=repr(error))
             link.discard()
             self._again(batch)
-        elif isinstance(error, asyncpg.LockNotAvailableError | asyncpg.DeadlockDetectedError) and len(batch) > 1:
-            await self._split(link, batch)
+        elif isinstance(error, asyncpg.LockNotAvailableError | asyncpg.DeadlockDetectedError):
+            # Somebody holds a row behind one of the heads: that session alone waits, the others go on.
+            if len(batch) > 1:
+                await self._split(link, batch)
+            else:
+                self._later(batch[0].producer)
         elif is_passing(error):
             self.log.warning("append_postponed", entries=len(batch), error=repr(error))
             if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
@@ -160,6 +168,11 @@ class EventWriter(BaseService, AEventWriter):
         middle = len(batch) // 2
         await self._commit(link, batch[:middle])
         await self._commit(link, batch[middle:])
+
+    def _later(self, producer: RunLog) -> None:
+        delay = min(SKIPPED_AGAIN_SECONDS * 2.0**producer.skipped, MAX_SKIPPED_SECONDS)
+        producer.skipped += 1
+        asyncio.get_running_loop().call_later(delay, self._enqueue, producer)
 
     def _again(self, batch: Sequence[Entry]) -> None:
         for entry in batch:
@@ -178,7 +191,7 @@ class EventWriter(BaseService, AEventWriter):
             return True
         if row["fence"] is None:
             if row["known"]:
-                asyncio.get_running_loop().call_later(SKIPPED_AGAIN_SECONDS, self._enqueue, producer)
+                self._later(producer)
             else:
                 producer.fail(EntryRefused("the session is gone"))
         elif row["fence"] != producer.fence:

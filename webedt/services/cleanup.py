@@ -79,24 +79,29 @@ class Cleanup(BaseService, ACleanup):
             mine = (ORPHANS, self._identity.instance_id, fencing)
             if await connection.fetchval(self._instances["confirm_lease"], *mine) is None:
                 return None
-            run_id: UUID = row["run_id"]
-            if row["logged_outcome"] is not None:
-                await connection.execute(
-                    self._runs["adopt_logged_outcome"], session_id, run_id, row["logged_outcome"], row["logged_end_seq"]
-                )
-            elif row["run_status"] == "running":
-                text = f"No sign of life for {self._timeout / 60:g} minutes and no replica drives it."
-                await end_failed(connection, self._runs, session_id, run_id, "orphaned", text)
-            else:
-                await connection.execute(self._runs["adopt_logged_outcome"], session_id, run_id, "failed", None)
-            return run_id
+            await self._settle(connection, session_id, row)
+            return session_id
 
-        if (run_id := await self.with_transaction(work)) is None:
+        if await self.with_transaction(work) is None:
             return False
-        self.log.warning("orphan_ended", session_id=str(session_id), run_id=str(run_id))
+        self.log.warning("orphan_ended", session_id=str(session_id))
         self._bus.publish(Topic.EVENTS, [session_id])
         self._bus.publish(Topic.WORK, [session_id])
         return True
+
+    async def _settle(self, connection: Any, session_id: UUID, row: Any) -> None:
+        run_id = row["running_run_id"]
+        if run_id is None:
+            # Nothing runs, only the status says so: it becomes what the queue, or the last run, says.
+            status = "pending" if row["queued_runs"] else row["last_status"] or "failed"
+            await connection.execute(self._runs["settle_status"], session_id, status)
+        elif row["logged_outcome"] is not None:
+            await connection.execute(
+                self._runs["adopt_logged_outcome"], session_id, run_id, row["logged_outcome"], row["logged_end_seq"]
+            )
+        else:
+            text = f"No sign of life for {self._timeout / 60:g} minutes and no replica drives it."
+            await end_failed(connection, self._runs, session_id, run_id, "orphaned", text)
 
     async def _purge(self, _fencing: int) -> int:
         """Harmless when done twice."""

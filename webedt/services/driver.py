@@ -101,6 +101,11 @@ class RunDriver:
         return self.released and self._log.failure is None
 
     @property
+    def failure(self) -> ProducerClosed | None:
+        """Why nothing more could be appended, if so."""
+        return self._log.failure
+
+    @property
     def resumable(self) -> bool:
         return self._provider.resumable
 
@@ -126,15 +131,17 @@ class RunDriver:
         """Consume the provider until it is done or somebody stops it; returns the terminal event, if it is ours."""
         consuming = asyncio.create_task(self._consume(), name=f"run-{self._run_id}")
         stopping = asyncio.create_task(self._stopping.wait(), name="run-stop")
+        # A provider may be silent for long: that its log is closed it would learn only with its next step.
+        closing = asyncio.create_task(self._log.closed.wait(), name="run-log-closed")
         try:
-            await asyncio.wait({consuming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({consuming, stopping, closing}, return_when=asyncio.FIRST_COMPLETED)
             if not consuming.done():
                 consuming.cancel()
                 # A provider that does not let go is left behind: what it still says goes nowhere.
                 await asyncio.wait({consuming}, timeout=PROVIDER_LETS_GO_SECONDS)
         finally:
-            consuming.cancel()
-            stopping.cancel()
+            for task in (consuming, stopping, closing):
+                task.cancel()
         if self._log.failure is not None:
             raise self._log.failure
         if consuming.done() and not consuming.cancelled() and (ending := self._ending(consuming)) is not None:
@@ -184,7 +191,7 @@ class RunDriver:
 
     async def _append(self, step: Step) -> None:
         events = await self._events(step.items)
-        if events:
+        if events or step.checkpoint is not None or step.state is not None:
             await self._log.append(
                 events,
                 checkpoint=None if step.checkpoint is None else encode_data(step.checkpoint),

@@ -1,39 +1,32 @@
-"""Which runs this replica drives: claim, take-over, interrupts, hand-over.
-
-Every candidate is chosen without a lock; then its head is locked without waiting, and judged again by a second
-statement, whose snapshot is younger than the lock. `start_attempt` raises the fence: from then on whoever drove the
-run before can append nothing.
-"""
+"""The runs that this replica drives: one driver each, and what signals and sweeps bring them."""
 
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Collection
-from typing import Any, ClassVar, Literal
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+from typing import Any, ClassVar
 from uuid import UUID
-
-import msgspec
 
 from webedt.bus.interface import ABus, Topic
 from webedt.database.faults import OutcomeUnknown
 from webedt.database.interface import ADatabase
 from webedt.database.sql import load_queries
 from webedt.domain.errors import Unavailable
-from webedt.domain.events import MESSAGE, RUN_RECOVERED, RUN_RESTARTED, RUN_STARTED, USER_MESSAGE, encode_data
 from webedt.domain.runs import Claim
 from webedt.fleet.heartbeat import AHeartbeat
 from webedt.fleet.identity import Identity
 from webedt.kernel import AService, Background, BaseService
 from webedt.log.interface import AEventWriter
-from webedt.log.producer import StaleFence
-from webedt.providers.interface import AProviders, RunRequest, Turn
-from webedt.services.driver import Preparation, RunDriver
-from webedt.services.endings import end_failed, end_interrupted
+from webedt.log.producer import EntryRefused, LogDefect, StaleFence
+from webedt.providers.interface import AProviders
+from webedt.services.claims import CANDIDATES, Claims, Ended
+from webedt.services.driver import RunDriver
+from webedt.services.preparation import Preparer
 from webedt.telemetry.metrics import Metrics
 
 SWEEP_SECONDS = 1.0
-CANDIDATES = 20
-NEVER_SECONDS = 1e9
+SIT_OUT_SECONDS = 30.0
 DRAIN_LOOK_SECONDS = 0.02
 RELEASE_SECONDS = 5.0
 
@@ -74,11 +67,11 @@ class Execution(BaseService, AExecution):
         self._max_active = max_active_runs
         self._max_attempts = max_attempts
         self._sql = load_queries("runs")
-        self._events_sql = load_queries("events")
         self._drivers: dict[UUID, RunDriver] = {}
         self._starting = 0
         self._undriven: set[UUID] = set()
-        self._abandoned_here: set[UUID] = set()
+        self._unowned: set[UUID] = set()
+        self._sitting_out: dict[UUID, float] = {}
         self._draining = False
         self._look = asyncio.Event()
         self._background = Background()
@@ -89,6 +82,15 @@ class Execution(BaseService, AExecution):
         self._heartbeat = self.services.get(AHeartbeat)
         self._writer = self.services.get(AEventWriter)
         self._providers = self.services.get(AProviders)
+        self._preparer = Preparer(self._database)
+        self._claims = Claims(
+            self._database,
+            self._heartbeat,
+            self._providers,
+            self._identity,
+            lease_seconds=self._lease,
+            max_attempts=self._max_attempts,
+        )
         self._bus.subscribe(Topic.WORK, lambda _ids: self._look.set())
         self._bus.subscribe(Topic.INTERRUPTS, self._interrupts_hinted)
         self._bus.on_reconnect(self._look.set)
@@ -105,7 +107,7 @@ class Execution(BaseService, AExecution):
     def active(self) -> int:
         return len(self._drivers)
 
-    # Claim and take-over ---------------------------------------------------------------------------------------------
+    # Beginning -------------------------------------------------------------------------------------------------------
 
     @property
     def _room(self) -> int:
@@ -114,124 +116,46 @@ class Execution(BaseService, AExecution):
     async def claim(self, session_id: UUID) -> bool:
         if self._room <= 0 or not self._heartbeat.valid:
             return False
-        return await self._start(session_id, self._claim_next)
+        return await self._start(session_id, self._claims.claim)
 
     async def _take_over(self, session_id: UUID) -> bool:
-        return await self._start(session_id, self._claim_abandoned)
+        """Ignores how many runs are driven here already: somebody has to."""
+        return not self._draining and await self._start(session_id, self._claims.take_over)
 
-    async def _start(self, session_id: UUID, claim: Callable[[Any, UUID], Any]) -> bool:
-        async def work(connection: Any) -> Claim | None:
-            if await connection.fetchrow(self._sql["try_lock_head"], session_id) is None:
-                return None
-            claimed: Claim | None = await claim(connection, session_id)
-            return claimed
-
+    async def _start(self, session_id: UUID, judge: Callable[[UUID], Awaitable[Claim | Ended | None]]) -> bool:
         self._starting += 1
         try:
-            claimed = await self.with_transaction(work)
-            if claimed is not None:
-                self._launch(claimed)
+            judged = await judge(session_id)
+            if isinstance(judged, Claim):
+                self._launch(judged)
         except OutcomeUnknown:
             # If it was carried out, the run is ours and undriven: the comparison at the heartbeat finds it.
             self.log.warning("claim_answer_lost", session_id=str(session_id))
             return False
         except Unavailable:
             return False
+        except Exception as error:
+            # One session that cannot be claimed must not keep this replica from all others.
+            self._sitting_out[session_id] = time.monotonic() + SIT_OUT_SECONDS
+            self.log.error("claim_failed", session_id=str(session_id), exc_info=error)
+            return False
         finally:
             self._starting -= 1
-        if claimed is None:
+        if judged is None:
             return False
-        self._bus.publish(Topic.EVENTS, [session_id])
-        self._bus.publish(Topic.LISTS, [claimed.user_id])
-        return True
-
-    async def _claim_next(self, connection: Any, session_id: UUID) -> Claim | None:
-        row = await connection.fetchrow(self._sql["read_next_run"], session_id)
-        if row is None:
-            return None
-        data = self._announce(row, {"provider": row["provider"], "model": row["model"]})
-        return await self._begin(connection, session_id, row, RUN_STARTED, data, from_queue=1)
-
-    async def _claim_abandoned(self, connection: Any, session_id: UUID) -> Claim | None:
-        row = await connection.fetchrow(
-            self._sql["read_abandoned_run"], session_id, self._judging_seconds, self._identity.instance_id,
-            list(self._abandoned_here - self._drivers.keys()),
-        )  # fmt: skip
-        if row is None:
-            return None
-        if row["interrupt_by"] is not None:
-            await end_interrupted(connection, self._sql, session_id, row["id"], row["interrupt_by"])
-            self._after_ending(session_id, row)
-            return None
-        if row["attempt"] - row["handovers"] >= self._max_attempts:
-            text = f"Given up after {self._max_attempts} attempts: each time the replica that drove the run was lost."
-            await end_failed(connection, self._sql, session_id, row["id"], "too_many_attempts", text)
-            self._after_ending(session_id, row)
-            return None
-        provider = self._providers.get(row["provider"])
-        if provider is not None and provider.resumable:
-            return await self._begin(connection, session_id, row, RUN_RECOVERED, self._announce(row, {}), from_queue=0)
-        data = encode_data({"runId": str(row["id"]), "attempt": row["attempt"] + 1, "reason": "replica_lost"})
-        return await self._begin(connection, session_id, row, RUN_RESTARTED, data, from_queue=0)
-
-    @property
-    def _judging_seconds(self) -> float:
-        """How long another replica must have been silent. Never, unless our own beats were good for a whole lease."""
-        return self._lease if self._heartbeat.may_take_over else NEVER_SECONDS
-
-    def _announce(self, row: Any, more: dict[str, Any]) -> str:
-        data = {
-            "runId": str(row["id"]),
-            "attempt": row["attempt"] + 1,
-            **more,
-            "container": self._identity.container_id,
-        }
-        return encode_data(data)
-
-    async def _begin(
-        self, connection: Any, session_id: UUID, row: Any, event_type: str, data: str, *, from_queue: int
-    ) -> Claim:
-        started = await connection.fetchrow(
-            self._sql["start_attempt"], session_id, row["id"], self._identity.instance_id, event_type, data, from_queue
-        )
-        return Claim(
-            session_id=session_id,
-            run_id=row["id"],
-            user_id=row["user_id"],
-            fence=started["fence"],
-            attempt=started["attempt"],
-            provider=row["provider"],
-            model=row["model"],
-            prompt=_json(row["prompt"])["content"],
-            prompt_seq=row["prompt_seq"],
-            checkpoint=_json(row["checkpoint"]),
-            provider_state=_json(row["provider_state"]),
-            repository_url=row["repository_url"],
-            branch=row["branch"],
-            elapsed_ms=started["elapsed_ms"],
-            recovered=not from_queue,
-        )
-
-    def _after_ending(self, session_id: UUID, row: Any) -> None:
-        """Tell others once the transaction that ended a run has committed; too early is only a wasted look."""
-        loop = asyncio.get_running_loop()
-        loop.call_later(0.02, self._bus.publish, Topic.EVENTS, [session_id])
-        loop.call_later(0.02, self._bus.publish, Topic.LISTS, [row["user_id"]])
-        loop.call_later(0.02, self._bus.publish, Topic.WORK, [session_id])
-
-    # Driving ---------------------------------------------------------------------------------------------------------
+        self._tell(session_id, judged.user_id, work=isinstance(judged, Ended))
+        return isinstance(judged, Claim)
 
     def _launch(self, claim: Claim) -> None:
         """Driven from this very step on: no heartbeat may find the run without a driver."""
         provider = self._providers.get(claim.provider)
         if provider is None:
-            # Another version of this program knew it; that one may take the run, this one must not keep it.
-            self.log.error("provider_unknown", provider=claim.provider, run_id=str(claim.run_id))
-            self._background.start("release", self._release(claim))
-            return
+            raise AssertionError("claimed without its provider")
         log = self._writer.open(claim.session_id, claim.run_id, claim.fence)
-        wants_history = provider.wants_history
-        driver = RunDriver(claim, log, provider, lambda: self._prepare(claim, wants_history=wants_history))
+        driver = RunDriver(claim, log, provider, partial(self._preparer.prepare, claim, provider))
+        if (before := self._drivers.get(claim.run_id)) is not None:
+            # Lost and taken over again before its provider let go: its fence is outdated, and so is its place here.
+            before.lost(StaleFence(f"fence {before.claim.fence} is older than {claim.fence}"))
         self._drivers[claim.run_id] = driver
         self._background.start(f"driver-{claim.run_id}", self._drive(driver))
 
@@ -242,63 +166,25 @@ class Execution(BaseService, AExecution):
         self.log.info("run_driven", run_id=str(claim.run_id), attempt=claim.attempt, fence=claim.fence)
         try:
             outcome = await driver.drive()
-            if outcome is not None:
-                self._metrics.runs_total.inc(1, claim.provider, outcome)
-            elif driver.may_release:
-                await self._release(claim)
+            ours_no_more = outcome is None
+            if ours_no_more and driver.may_release:
+                await self._claims.release(claim)
+            elif isinstance(driver.failure, EntryRefused | LogDefect):
+                await self._claims.end_unstorable(claim)
+                outcome = "failed"
         finally:
-            del self._drivers[claim.run_id]
-            self._look.set()
-        self._bus.publish(Topic.LISTS, [claim.user_id])
+            if self._drivers.get(claim.run_id) is driver:
+                del self._drivers[claim.run_id]
+        if outcome is not None:
+            self._metrics.runs_total.inc(1, claim.provider, outcome)
+        self._tell(claim.session_id, claim.user_id, work=ours_no_more)
 
-    async def _prepare(self, claim: Claim, *, wants_history: bool) -> Preparation:
-        history: list[Turn] = []
-        open_messages: dict[str, int] = {}
-        if wants_history:
-            rows = await self._read(self._events_sql["read_conversation"], claim.session_id, claim.prompt_seq)
-            for row in rows:
-                if row["type"] in (USER_MESSAGE, MESSAGE):
-                    role: Literal["user", "assistant"] = "user" if row["type"] == USER_MESSAGE else "assistant"
-                    history.append(Turn(role, _json(row["data"])["content"]))
-        if claim.recovered:
-            rows = await self._read(
-                self._events_sql["find_open_messages"], claim.session_id, claim.run_id, claim.prompt_seq
-            )
-            open_messages = {row["message_id"]: row["first_seq"] for row in rows}
-        request = RunRequest(
-            run_id=claim.run_id,
-            session_id=claim.session_id,
-            user_id=claim.user_id,
-            attempt=claim.attempt,
-            model=claim.model,
-            prompt=claim.prompt,
-            history=history,
-            state=claim.provider_state,
-            repository_url=claim.repository_url,
-            branch=claim.branch,
-        )
-        return Preparation(request, open_messages)
-
-    async def _read(self, query: str, *args: Any) -> Any:
-        """As `fetch`, but the database may be away: the run is ours and waits for it."""
-        while True:
-            try:
-                return await self._database.fetch(query, *args)
-            except Unavailable:
-                await self._database.wait_until_ready()
-                await asyncio.sleep(0.1)
-
-    async def _release(self, claim: Claim) -> None:
-        async def work(connection: Any) -> Any:
-            await connection.fetchrow(self._sql["lock_head"], claim.session_id)
-            return await connection.fetchval(self._sql["release_run"], claim.session_id, claim.run_id, claim.fence)
-
-        try:
-            await self.with_transaction(work)
-        except (Unavailable, OutcomeUnknown) as error:
-            # It will look abandoned once this replica's row is gone or silent.
-            self.log.warning("release_failed", run_id=str(claim.run_id), error=repr(error))
-        self._bus.publish(Topic.WORK, [claim.session_id], local=not self._draining)
+    def _tell(self, session_id: UUID, user_id: UUID, *, work: bool) -> None:
+        """What a run did concerns its readers, its owner's list, and, where it leaves work behind, all replicas."""
+        self._bus.publish(Topic.EVENTS, [session_id])
+        self._bus.publish(Topic.LISTS, [user_id])
+        if work:
+            self._bus.publish(Topic.WORK, [session_id])
 
     def _go_on_with_queue(self, session_id: UUID, queued_runs: int) -> None:
         if queued_runs:
@@ -308,16 +194,17 @@ class Execution(BaseService, AExecution):
         if not await self.claim(session_id):
             self._bus.publish(Topic.WORK, [session_id])
 
+    # Handing over ----------------------------------------------------------------------------------------------------
+
     async def hand_over(self, grace_seconds: float, hurry: asyncio.Event) -> None:
         self._draining = True
-        self._release_all(resumable_only=True)
         deadline = time.monotonic() + grace_seconds
-        while self._drivers and not hurry.is_set() and time.monotonic() < deadline:  # noqa: ASYNC110 - several conditions
+        while (self._drivers or self._starting) and not hurry.is_set() and time.monotonic() < deadline:
+            self._release_all(resumable_only=True)  # also of claims that were under way when the drain began
             await asyncio.sleep(DRAIN_LOOK_SECONDS)
-        self._release_all(resumable_only=False)
         deadline = time.monotonic() + RELEASE_SECONDS
         while (self._drivers or self._starting) and time.monotonic() < deadline:
-            self._release_all(resumable_only=False)  # a claim that was under way when the drain began
+            self._release_all(resumable_only=False)
             await asyncio.sleep(DRAIN_LOOK_SECONDS)
 
     def _release_all(self, *, resumable_only: bool) -> None:
@@ -342,7 +229,9 @@ class Execution(BaseService, AExecution):
             # Without a lease nothing may be decided.
             await self._heartbeat.wait_until_valid()
             try:
-                await self._sweep()
+                # A statement on a connection that went silent must not keep us from the next look for a lease.
+                async with asyncio.timeout(max(2.0, self._lease / 2)):
+                    await self._sweep()
             except Unavailable:
                 await asyncio.sleep(0.2)
             except Exception as error:
@@ -350,26 +239,24 @@ class Execution(BaseService, AExecution):
                 await asyncio.sleep(0.2)
 
     async def _sweep(self) -> None:
+        """Interrupts of our own runs, then what others left, then what waits."""
         if self._drivers:
             await self._apply_interrupts()
         if self._draining:
             return
-        abandoned = await self._database.fetch(
-            self._sql["find_abandoned"], self._judging_seconds, self._identity.instance_id,
-            list(self._abandoned_here - self._drivers.keys()), CANDIDATES,
-        )  # fmt: skip
+        now = time.monotonic()
+        self._sitting_out = {key: until for key, until in self._sitting_out.items() if until > now}
+        abandoned = await self._claims.abandoned(self._sitting_out)
         taken = 0
-        for row in abandoned:
-            taken += await self._take_over(row["chat_session_id"])
-        if taken and len(abandoned) == CANDIDATES:
-            self._look.set()  # there may be more
+        for session_id in abandoned:
+            taken += await self._take_over(session_id)
+        waiting: list[UUID] = []
         if self._room > 0:
-            candidates = await self._database.fetch(self._sql["find_claimable"], min(CANDIDATES, self._room))
-            taken = 0
-            for row in candidates:
-                taken += await self.claim(row["chat_session_id"])
-            if taken == CANDIDATES:
-                self._look.set()
+            waiting = await self._claims.claimable(self._sitting_out, self._room)
+            for session_id in waiting:
+                taken += await self.claim(session_id)
+        if taken and CANDIDATES in (len(abandoned), len(waiting)):
+            self._look.set()  # there may be more
 
     async def _apply_interrupts(self) -> None:
         rows = await self._database.fetch(self._sql["list_interrupts"], self._identity.instance_id)
@@ -382,23 +269,23 @@ class Execution(BaseService, AExecution):
         """At every heartbeat: what the database says is ours against what is driven here.
 
         A run that is not driven, seen twice so that no claim under way is mistaken for it, is taken over again;
-        otherwise it would run for ever, its owner being alive. A driver whose fence is not the head's any more stops.
+        otherwise it would run for ever, its owner being alive. A driver whose run has a newer fence stops, and so does
+        one whose run, seen twice, is not ours: its provider may be silent, so that no append tells it.
         """
         rows = await connection.fetch(self._sql["list_owned"], self._identity.instance_id)
         owned = {row["id"]: row for row in rows}
         undriven = owned.keys() - self._drivers.keys()
-        self._abandoned_here = undriven & self._undriven
-        self._undriven = set(undriven)
+        self._claims.undriven, self._undriven = undriven & self._undriven, set(undriven)
+        unowned = self._drivers.keys() - owned.keys()
+        lost, self._unowned = unowned & self._unowned, set(unowned)
         for run_id, driver in list(self._drivers.items()):
             row = owned.get(run_id)
-            if row is not None and row["fence"] != driver.claim.fence:
+            if run_id in lost:
+                driver.lost(StaleFence("the run is driven elsewhere, or has ended"))
+            elif row is not None and row["fence"] > driver.claim.fence:
                 driver.lost(StaleFence(f"fence {driver.claim.fence} is older than {row['fence']}"))
             elif row is not None and row["interrupt_by"] is not None:
                 driver.interrupt(row["interrupt_by"])
-        if self._abandoned_here:
-            self.log.warning("own_runs_undriven", runs=len(self._abandoned_here))
+        if self._claims.undriven:
+            self.log.warning("own_runs_undriven", runs=len(self._claims.undriven))
             self._look.set()
-
-
-def _json(text: str | None) -> Any:
-    return None if text is None else msgspec.json.decode(text)

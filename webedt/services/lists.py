@@ -6,6 +6,7 @@ timestamps), so each read reaches back a little and is compared.
 """
 
 import asyncio
+import time
 from abc import abstractmethod
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
@@ -65,6 +66,7 @@ class _Feed:
     def __init__(self) -> None:
         self.known: dict[UUID, ChatSession] = {}
         self.newest = NEVER
+        self.changed_at = float("-inf")
         self.subscriptions: set[Subscription] = set()
         self.lock = asyncio.Lock()
 
@@ -120,24 +122,29 @@ class Lists(BaseService, ALists):
 
     async def _follow(self) -> None:
         while True:
+            everybody = False
             try:
                 async with asyncio.timeout(SWEEP_SECONDS):
                     await self._look.wait()
             except TimeoutError:
-                pass
+                everybody = True
             self._look.clear()
             try:
-                await self._sweep()
+                await self._sweep(everybody=everybody)
             except Unavailable:
                 await asyncio.sleep(0.5)
             except Exception as error:
                 self.log.warning("lists_sweep_failed", error=repr(error))
                 await asyncio.sleep(0.5)
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, *, everybody: bool) -> None:
         stale, self._stale = self._stale, set()
+        if everybody:
+            # A commit may become visible late, with a time stamp older than what was seen: look back for a while.
+            recent = time.monotonic() - LOOK_BACK.total_seconds()
+            stale |= {user_id for user_id, feed in self._feeds.items() if feed.changed_at > recent}
         others = [user_id for user_id in self._feeds if user_id not in stale]
-        if others:
+        if everybody and others:
             for user_id, changed_at in (await self._sessions.last_changes(others)).items():
                 feed = self._feeds.get(user_id)
                 if feed is not None and changed_at is not None and changed_at > feed.newest:
@@ -150,9 +157,13 @@ class Lists(BaseService, ALists):
 
     async def _read(self, user_id: UUID, feed: _Feed) -> None:
         changed = await self._sessions.changed_since(user_id, feed.newest - LOOK_BACK, CHANGES_AT_ONCE)
+        if len(changed) == CHANGES_AT_ONCE and feed.known:
+            for subscription in feed.subscriptions:
+                subscription.overflowed = True  # there may be older ones: their readers begin anew
         for session in reversed(changed):
             before = feed.known.get(session.id)
             if before is None or before.updated_at != session.updated_at:
+                feed.changed_at = time.monotonic()
                 change = Change(_kind(before, session), session)
                 for subscription in feed.subscriptions:
                     subscription.tell(change)

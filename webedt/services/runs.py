@@ -79,13 +79,15 @@ class Runs(BaseService, ARuns):
         session_id = prompt.session_id or uuid4()
         run_id = uuid4()
 
+        tries = 0
+
         async def work(connection: Any) -> Accepted:
-            return await self._accept(connection, prompt, session_id, run_id)
+            nonlocal tries
+            tries += 1
+            return await self._accept(connection, prompt, session_id, run_id, again=tries > 1)
 
         async def look(connection: Any) -> Accepted | None:
-            row = await connection.fetchrow(self._sql["find_run"], session_id, run_id)
-            created = prompt.session_id is None
-            return row and Accepted(session_id, run_id, row["prompt_seq"], row["status"], 0, created_session=created)
+            return await self._accepted_before(connection, session_id, run_id)
 
         accepted = await self._database.commit_once(work, look)
         if accepted.repeated:
@@ -99,18 +101,21 @@ class Runs(BaseService, ARuns):
         self._bus.publish(Topic.WORK, [session_id])
         return accepted
 
-    async def _accept(self, connection: Any, prompt: NewPrompt, session_id: UUID, run_id: UUID) -> Accepted:
+    async def _accept(
+        self, connection: Any, prompt: NewPrompt, session_id: UUID, run_id: UUID, *, again: bool
+    ) -> Accepted:
+        """In a transaction. `again`: an earlier try may still be on its way to its COMMIT; whatever this one waits for
+        (the head, the key, the new session's row) lets it through, and then it is seen."""
         provider, model = prompt.provider, prompt.model
-        interrupts: UUID | None = None
-        head: Any = None
+        busy = False
         if prompt.session_id is not None:
-            session = await self._owned(connection, prompt.user_id, session_id)
+            # Judged before the lock, so that a stranger's request holds nobody up, and again behind it.
+            await self._owned(connection, prompt.user_id, session_id)
             head = await connection.fetchrow(self._sql["lock_head"], session_id)
             session = await self._owned(connection, prompt.user_id, session_id)
+            busy = head["running_run_id"] is not None or head["queued_runs"] > 0
             if provider is None:
-                provider = session["provider"]
-                model = model or session["model"]
-        # Behind the head: a second statement sees what a request that held the head before this one stored.
+                provider, model = session["provider"], model or session["model"]
         if prompt.idempotency_key is not None:
             repeated = await self._keep_key(connection, prompt, session_id, run_id)
             if repeated is not None:
@@ -118,22 +123,23 @@ class Runs(BaseService, ARuns):
         provider = self._require_provider(provider)
         service = self._providers.get(provider)
         model = model or (service.default_model() if service is not None else None)
-        if head is None:
-            await connection.execute(
-                self._sql["insert_session"], session_id, prompt.user_id, title_of(prompt.blocks), provider, model,
-                prompt.repository_url, prompt.branch,
-            )  # fmt: skip
-        elif head["running_run_id"] is not None or head["queued_runs"]:
-            if prompt.on_busy == "reject":
-                raise Conflict("The session is busy.")
-            if prompt.on_busy == "interrupt":
-                interrupts = await self._interrupt(connection, session_id, None, "new_prompt")
+        if prompt.session_id is None:
+            names = (session_id, prompt.user_id, title_of(prompt.blocks), provider, model)
+            await connection.execute(self._sql["insert_session"], *names, prompt.repository_url, prompt.branch)
+        if again and (accepted := await self._accepted_before(connection, session_id, run_id)) is not None:
+            return accepted
+        interrupts: UUID | None = None
+        if busy and prompt.on_busy == "reject":
+            raise Conflict("The session is busy.")
+        if busy and prompt.on_busy == "interrupt":
+            interrupts = await self._interrupt(connection, session_id, None, "new_prompt")
         data = encode_data({"runId": str(run_id), "content": prompt.blocks})
         row = await connection.fetchrow(self._sql["insert_prompt"], session_id, run_id, data, provider, model)
-        return Accepted(
-            session_id, run_id, row["last_seq"], "queued", row["position"],
-            created_session=head is None, interrupts=interrupts,
-        )  # fmt: skip
+        return Accepted(session_id, run_id, row["last_seq"], "queued", row["position"], interrupts=interrupts)
+
+    async def _accepted_before(self, connection: Any, session_id: UUID, run_id: UUID) -> Accepted | None:
+        row = await connection.fetchrow(self._sql["find_run"], session_id, run_id)
+        return None if row is None else Accepted(session_id, run_id, row["prompt_seq"], row["status"], 0)
 
     async def _owned(self, connection: Any, user_id: UUID, session_id: UUID) -> Any:
         row = await connection.fetchrow(self._sql["find_session_for_prompt"], session_id, user_id)

@@ -141,9 +141,8 @@ class Sessions(BaseService, ASessions):
             self._bus.publish(Topic.INTERRUPTS, [running])
 
     async def restore(self, user_id: UUID, session_id: UUID) -> ChatSession:
-        if await self._database.fetchrow(self._sql["restore_session"], session_id, user_id) is None:
-            raise no_such_session()
-        self._bus.publish(Topic.LISTS, [user_id])
+        if await self._database.fetchrow(self._sql["restore_session"], session_id, user_id) is not None:
+            self._bus.publish(Topic.LISTS, [user_id])
         return await self.find(user_id, session_id)
 
     async def _require(self, connection: Any, user_id: UUID, session_id: UUID) -> None:

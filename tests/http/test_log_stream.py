@@ -1,0 +1,103 @@
+"""One reader at the head of a tail, without a network: what is pushed to it, and when it leaves the head."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from webedt.http.log_stream import HIGH_WATER, LogStream, Until
+from webedt.log.chunks import Chunk
+
+
+class Socket:
+    """A transport that takes what it is given and says how much of it stands in line."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.waiting = 0
+        self.closing = False
+
+    def write(self, payload: bytes) -> None:
+        self.written += payload
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+
+class Request:
+    version = (1, 1)
+
+
+class Registry:
+    sent = 0
+
+
+@pytest.fixture
+def socket() -> Socket:
+    return Socket()
+
+
+@pytest.fixture
+def stream(socket: Socket) -> LogStream:
+    anything: Any = Request()
+    registry: Any = Registry()
+    made = LogStream(anything, anything, registry, Until.RUN)
+    made._transport = socket  # type: ignore[assignment]
+    return made
+
+
+def test_a_chunk_goes_out_as_one_http_chunk(stream: LogStream, socket: Socket) -> None:
+    assert stream.push(Chunk(4, 5, b"id: 5\n\n", 1, {}, 0.0, "local"))
+    assert socket.written == b"7\r\nid: 5\n\n\r\n"
+    assert stream._cursor == 5
+
+
+def test_the_chunk_that_ends_its_run_is_the_last(stream: LogStream, socket: Socket) -> None:
+    run_id = uuid4()
+    stream.begin_with_run(run_id, 1, None)
+    assert not stream.push(Chunk(4, 5, b"x", 1, {run_id: 5}, 0.0, "local"))
+    assert socket.written
+    assert stream._woken.is_set()
+
+
+def test_a_chunk_that_goes_on_beyond_its_run_is_not_pushed(stream: LogStream, socket: Socket) -> None:
+    run_id = uuid4()
+    stream.begin_with_run(run_id, 1, None)
+    assert not stream.push(Chunk(4, 9, b"x", 5, {run_id: 5}, 0.0, "remote"))
+    assert socket.written == b""
+    assert stream._cursor == 0
+    assert stream._woken.is_set()
+
+
+def test_the_end_of_another_run_does_not_matter(stream: LogStream, socket: Socket) -> None:
+    stream.begin_with_run(uuid4(), 1, None)
+    assert stream.push(Chunk(4, 9, b"x", 5, {uuid4(): 5}, 0.0, "remote"))
+    assert stream._cursor == 9
+
+
+def test_a_slow_socket_leaves_the_head(stream: LogStream, socket: Socket) -> None:
+    socket.waiting = HIGH_WATER + 1
+    assert not stream.push(Chunk(4, 5, b"x", 1, {}, 0.0, "local"))
+    assert stream._cursor == 5
+    assert stream._woken.is_set()
+
+
+def test_nothing_is_written_to_a_socket_that_closes(stream: LogStream, socket: Socket) -> None:
+    socket.closing = True
+    assert not stream.push(Chunk(4, 5, b"x", 1, {}, 0.0, "local"))
+    assert socket.written == b""
+
+
+def test_nothing_is_pushed_to_who_was_told_to_end(stream: LogStream, socket: Socket) -> None:
+    stream.finish(draining=False)
+    assert not stream.push(Chunk(4, 5, b"x", 1, {}, 0.0, "local"))
+    assert socket.written == b""
+
+
+def test_the_first_reason_to_end_stands(stream: LogStream) -> None:
+    stream.finish(draining=False)
+    stream.finish(draining=True)
+    assert stream._farewell == b""

@@ -1,0 +1,181 @@
+"""The configuration: every fault at once and by name, nothing secret in what is said."""
+
+import os
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import pytest
+
+from webedt.config import DEVELOPMENT_SECRET, Settings, load_settings
+from webedt.domain.errors import ConfigurationError
+
+ROOT = Path(__file__).parents[1]
+DATABASE = {"DATABASE_URL": "postgresql://me:hunter2@db.example.com/webedt"}
+GOOD_SECRET = "s" * 32
+WRONG = {
+    "DATABASE_URL": "mysql://me:hunter2@db/webedt",
+    "WEBEDT_ENV": "staging",
+    "PORT": "70000",
+    "ALLOWED_ORIGINS": "https://app.example.com/path",
+    "TRUSTED_PROXIES": "10.0.0.0/99",
+    "DB_POOL_MAX": "many",
+    "LEASE_SECONDS": "0",
+    "LOG_LEVEL": "loud",
+    "SIMULATED_PROVIDER": "perhaps",
+    "ANTHROPIC_BASE_URL": "http://api.example.com",
+    "DEFAULT_PROVIDER": "nobody",
+}
+
+
+def faults_of(environ: dict[str, str], *, database_required: bool = True) -> list[str]:
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(environ, database_required=database_required)
+    return list(refused.value.faults)
+
+
+def names(faults: list[str]) -> list[str]:
+    return [fault.split(":")[0] for fault in faults]
+
+
+def run_webedt(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """`webedt …` in a process of its own with nothing but these variables."""
+    return subprocess.run(
+        [sys.executable, "-m", "webedt", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environ},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_all_faults_are_listed_at_once_and_by_name() -> None:
+    assert sorted(names(faults_of(WRONG))) == sorted(WRONG)
+
+
+def test_a_fault_says_what_would_be_right_and_what_is_there() -> None:
+    (fault,) = faults_of({**DATABASE, "PORT": "70000"})
+    assert fault == "PORT: must be between 1 and 65535 (is '70000')"
+
+
+def test_the_value_of_a_secret_is_never_told() -> None:
+    (fault,) = faults_of({"DATABASE_URL": "mysql://me:hunter2@db/webedt"})
+    assert fault == "DATABASE_URL: must begin with postgresql://"
+
+
+def test_faults_between_settings_are_listed_with_the_others() -> None:
+    environ = {"WEBEDT_ENV": "production", "DB_POOL_MIN": "10", "DB_POOL_MAX": "5", "PORT": "x", "DATABASE_URL": "db"}
+    expected = ["DATABASE_URL", "DB_POOL_MIN", "PORT", "SESSION_SECRET"]
+    assert sorted(names(faults_of(environ))) == expected
+
+
+def test_the_database_is_required_where_it_is_needed() -> None:
+    assert faults_of({}) == ["DATABASE_URL: is required"]
+    assert load_settings({}, database_required=False).database_url == ""
+
+
+@pytest.mark.parametrize("secret", ["", "short", "s" * 31])
+def test_production_needs_a_secret_of_32_characters(secret: str) -> None:
+    environ = {**DATABASE, "WEBEDT_ENV": "production", "SESSION_SECRET": secret}
+    (fault,) = faults_of(environ)
+    assert fault.startswith("SESSION_SECRET: ")
+    assert "32 characters" in fault
+    assert secret == "" or secret not in fault
+
+
+def test_production_takes_a_long_secret_and_never_the_one_of_development() -> None:
+    settings = load_settings({**DATABASE, "WEBEDT_ENV": "production", "SESSION_SECRET": GOOD_SECRET})
+    assert settings.production
+    assert settings.secret == GOOD_SECRET
+    assert load_settings(DATABASE).secret == DEVELOPMENT_SECRET
+
+
+def test_node_env_is_accepted_and_webedt_env_goes_first() -> None:
+    assert load_settings({**DATABASE, "NODE_ENV": "test"}).environment == "test"
+    assert load_settings({**DATABASE, "NODE_ENV": "production", "SESSION_SECRET": GOOD_SECRET}).production
+    both = {**DATABASE, "NODE_ENV": "production", "WEBEDT_ENV": "development"}
+    assert load_settings(both).environment == "development"
+    assert names(faults_of({**DATABASE, "NODE_ENV": "staging"})) == ["NODE_ENV"]
+
+
+def test_the_container_is_named_by_its_id_or_else_its_host() -> None:
+    assert load_settings({**DATABASE, "CONTAINER_ID": "pod-1", "HOSTNAME": "host"}).container_id == "pod-1"
+    assert load_settings({**DATABASE, "HOSTNAME": "host"}).container_id == "host"
+    assert load_settings(DATABASE).container_id == "local"
+
+
+def test_what_is_empty_counts_as_not_set() -> None:
+    assert load_settings({**DATABASE, "PORT": "", "LOG_LEVEL": "  ", "CONTAINER_ID": ""}) == load_settings(DATABASE)
+
+
+def test_fractions_of_minutes_and_seconds_are_taken() -> None:
+    environ = {**DATABASE, "ORPHAN_SESSION_TIMEOUT_MINUTES": "0.05", "LEASE_SECONDS": "1.5"}
+    settings = load_settings(environ)
+    assert (settings.orphan_timeout_minutes, settings.lease_seconds) == (0.05, 1.5)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-1", "1e9", "ten", "0x10"])
+def test_a_number_that_is_none_or_out_of_bounds_is_refused(number: str) -> None:
+    assert names(faults_of({**DATABASE, "LEASE_SECONDS": number})) == ["LEASE_SECONDS"]
+
+
+def test_the_simulated_provider_is_never_silently_that_of_production() -> None:
+    production = {**DATABASE, "WEBEDT_ENV": "production", "SESSION_SECRET": GOOD_SECRET}
+    assert load_settings(DATABASE).chosen_provider == "simulated"
+    assert load_settings(production).chosen_provider is None
+    assert load_settings({**production, "ANTHROPIC_API_KEY": "key"}).chosen_provider == "anthropic"
+    assert names(faults_of({**production, "DEFAULT_PROVIDER": "simulated"})) == ["DEFAULT_PROVIDER"]
+    allowed = {**production, "DEFAULT_PROVIDER": "simulated", "SIMULATED_PROVIDER": "on"}
+    assert load_settings(allowed).chosen_provider == "simulated"
+    assert names(faults_of({**DATABASE, "DEFAULT_PROVIDER": "anthropic"})) == ["DEFAULT_PROVIDER"]
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        load_settings(DATABASE).port = 1  # type: ignore[misc]
+
+
+def test_every_setting_says_what_it_is_and_no_variable_stands_for_two() -> None:
+    variables = [name for item in fields(Settings) for name in item.metadata["variables"]]
+    assert len(variables) == len(set(variables))
+    for item in fields(Settings):
+        assert item.metadata["doc"].endswith("."), item.name
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_a_command_lists_the_faults_and_ends_with_2(command: str) -> None:
+    result = run_webedt(command, **WRONG, SESSION_SECRET="hunter3")
+    assert result.returncode == 2
+    assert result.stdout == ""
+    for name in WRONG:
+        assert f"  {name}: " in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "hunter" not in result.stderr
+
+
+def test_check_shows_settings_but_no_secret() -> None:
+    url = "postgresql://me:hunter2@127.0.0.1:1/webedt?password=hunter4"
+    result = run_webedt(
+        "check", "--verbose", DATABASE_URL=url, SESSION_SECRET="hunter3" * 5, ANTHROPIC_API_KEY="hunter5"
+    )
+    assert result.returncode == 1, "nobody listens there"
+    for item in fields(Settings):
+        assert item.metadata["variables"][0] in result.stdout
+    assert "cannot be reached" in result.stdout
+    assert "127.0.0.1:1/webedt" in result.stdout
+    assert "hunter" not in result.stdout + result.stderr
+
+
+def test_check_is_content_with_a_current_database(database_url: str) -> None:
+    result = run_webedt("check", DATABASE_URL=database_url)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_check_says_which_migrations_are_missing(empty_database_url: str) -> None:
+    result = run_webedt("check", DATABASE_URL=empty_database_url)
+    assert result.returncode == 1
+    assert "lacks 0001_initial" in result.stdout
+    assert "webedt migrate" in result.stdout
