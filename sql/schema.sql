@@ -58,6 +58,7 @@ CREATE TABLE chat_sessions (
 CREATE INDEX chat_sessions_by_user ON chat_sessions (user_id, created_at DESC, id DESC);
 CREATE INDEX chat_sessions_by_change ON chat_sessions (user_id, updated_at DESC);
 CREATE INDEX chat_sessions_in_trash ON chat_sessions (deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX chat_sessions_running ON chat_sessions (updated_at) WHERE status = 'running';
 
 -- Sessions whose rows are gone and whose events are being removed, a batch at a time.
 CREATE TABLE purges (

@@ -14,7 +14,7 @@ MAX_LINES = 260
 # Longer than one idea should be; the number is what each may have until it is divided, never more.
 LONGER = {
     "config.py": 360,  # a list of settings
-    "database/postgres.py": 290,
+    "database/postgres.py": 320,
     "services/execution.py": 420,
 }
 

@@ -117,7 +117,7 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
     )
     provider.register(AExecution, execution)
     provider.register(ARuns, Runs())
-    provider.register(ALists, Lists())
+    provider.register(ALists, Lists(settings.db_statement_timeout_seconds))
     provider.register(AFleetStatus, FleetStatus(lease))
     cleanup = Cleanup(
         identity,

@@ -266,8 +266,13 @@ class Settings:
         return "anthropic" if self.anthropic_api_key else None
 
 
-def load_settings(environ: Mapping[str, str], *, database_required: bool = True) -> Settings:
-    """Read the settings. Raises `ConfigurationError` with one line for each fault, not only the first."""
+def load_settings(
+    environ: Mapping[str, str], *, database_required: bool = True, secret_required: bool = True
+) -> Settings:
+    """Read the settings. Raises `ConfigurationError` with one line for each fault, not only the first.
+
+    `secret_required`: whether production needs its `SESSION_SECRET`; migrating does not.
+    """
     values: dict[str, Any] = {}
     faults: list[str] = []
     for item in fields(Settings):
@@ -286,7 +291,7 @@ def load_settings(environ: Mapping[str, str], *, database_required: bool = True)
     if database_required and not settings.database_url and "DATABASE_URL" not in broken:
         faults.append("DATABASE_URL: is required")
     secret = settings.session_secret
-    if settings.production and not secret:
+    if settings.production and secret_required and not secret:
         faults.append(f"SESSION_SECRET: is required in production, at least {MIN_SECRET_LENGTH} characters")
     elif secret and len(secret) < MIN_SECRET_LENGTH and settings.production:
         faults.append(f"SESSION_SECRET: must have at least {MIN_SECRET_LENGTH} characters")

@@ -67,7 +67,7 @@ ORDER BY e.entry;
 -- name: find_last_seq_of_run
 -- After an answer was lost and the batch proved stored: its events are the newest of this run, in one block, because
 -- whoever else writes into the session writes under another run.
-SELECT max(seq) FROM events WHERE chat_session_id = $1 AND run_id = $2;
+SELECT seq FROM events WHERE chat_session_id = $1 AND run_id = $2 ORDER BY seq DESC LIMIT 1;
 
 -- name: read_page
 -- Replay: the frames of a page as the bytes that go to the reader, bounded in rows and in bytes (one event at least).

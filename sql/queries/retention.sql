@@ -16,7 +16,8 @@ WITH whole AS MATERIALIZED (
     WHERE m.chat_session_id = $1 AND m.run_id = $2 AND m.seq BETWEEN $3 AND $4 AND m.type = 'message'
 )
 DELETE FROM events
-WHERE ctid = ANY (ARRAY(
+WHERE chat_session_id = $1 -- a ctid alone is not unique once `events` is partitioned
+  AND ctid = ANY (ARRAY(
     SELECT d.ctid
     FROM whole w
     JOIN events d ON d.chat_session_id = $1 AND d.seq >= w.first_seq AND d.seq < w.seq
@@ -59,7 +60,9 @@ RETURNING gone.id;
 SELECT chat_session_id FROM purges ORDER BY created_at LIMIT $1;
 
 -- name: delete_purged_events
-DELETE FROM events WHERE ctid = ANY (ARRAY(SELECT e.ctid FROM events e WHERE e.chat_session_id = $1 LIMIT $2));
+DELETE FROM events
+WHERE chat_session_id = $1
+  AND ctid = ANY (ARRAY(SELECT e.ctid FROM events e WHERE e.chat_session_id = $1 LIMIT $2));
 
 -- name: finish_purge
 DELETE FROM purges WHERE chat_session_id = $1;

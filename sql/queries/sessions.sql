@@ -24,7 +24,8 @@ WHERE s.user_id = $1
   AND (s.deleted_at IS NOT NULL) = $2::boolean
   AND ($3::text IS NULL OR s.status = $3)
   AND ($4::text IS NULL OR strpos(lower(s.title), lower($4)) > 0)
-  AND ($5::timestamptz IS NULL OR (s.created_at, s.id) < ($5, $6::uuid))
+  AND (s.created_at, s.id) < (coalesce($5::timestamptz, 'infinity'),
+                              coalesce($6::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
 ORDER BY s.created_at DESC, s.id DESC
 LIMIT $7;
 

@@ -10,6 +10,7 @@ import pytest
 from tests.database.running import Wire, administrator, running_database, terminate_backends
 from tests.support.waiting import eventually
 from webedt.config import Settings
+from webedt.database.faults import is_connection_lost
 from webedt.database.interface import PoolStats
 from webedt.database.postgres import PostgresDatabase
 from webedt.domain.errors import Unavailable
@@ -133,6 +134,18 @@ async def test_reads_survive_the_end_of_every_connection(database_url: str) -> N
         assert [row[0][0] for row in rows] == [1] * 40
 
 
+async def test_reads_survive_it_at_whatever_moment_they_begin(database_url: str) -> None:
+    """Not waiting for the end: some find the server's goodbye read but the socket still open."""
+    ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'webedt-pool'"
+    ending += " AND datname = current_database()"
+    async with running_database(database_url) as database, administrator(database_url) as admin:
+        for _ in range(15):
+            await asyncio.gather(*(database.fetch("SELECT 1") for _ in range(10)))
+            assert await admin.fetch(ending)
+            rows = await asyncio.gather(*(database.fetch("SELECT 1") for _ in range(20)))
+            assert len(rows) == 20
+
+
 async def test_reads_that_are_under_way_survive_it_too(database_url: str) -> None:
     sleeping = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
     async with running_database(database_url) as database, administrator(database_url) as admin:
@@ -165,3 +178,23 @@ async def test_a_connection_that_cannot_be_given_back_does_not_undo_what_was_don
             patch.setattr(asyncpg.Pool, "release", broken_release)
             assert await database.with_transaction(insert) == "stored"
         assert await admin.fetchval("SELECT count(*) FROM done") == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress"),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InterfaceError("cannot call Connection.fetch(): connection has been released back to the pool"),
+        asyncpg.AdminShutdownError("terminating connection due to administrator command"),
+        asyncpg.IdleInTransactionSessionTimeoutError("terminating connection"),
+        ConnectionResetError(),
+    ],
+)
+def test_a_lost_connection_is_known_in_every_guise(error: Exception) -> None:
+    assert is_connection_lost(error)
+
+
+def test_a_wrong_argument_is_no_lost_connection() -> None:
+    assert not is_connection_lost(asyncpg.DataError("invalid input for query argument $1"))
+    assert not is_connection_lost(asyncpg.UniqueViolationError("closed"))

@@ -60,6 +60,7 @@ async def candidate(url: str, name: str = "c", *, lease_seconds: float = LEASE_S
     leadership = Leadership(identity, metrics, lease_seconds)
     provider.register(ALeadership, leadership)
     await provider.initialize()
+    await provider.get(ADatabase).wait_until_ready()
     one = Candidate(provider, leadership, identity, metrics)
     leadership.add(LeaderTask(TASK, 0.05, one.work))
     try:
@@ -110,10 +111,10 @@ async def test_work_that_fails_is_done_again(database_url: str) -> None:
 
 
 async def test_the_last_run_is_told_by_every_replica(database_url: str) -> None:
-    async with candidate(database_url, "first") as first, administrator(database_url) as admin:
+    async with candidate(database_url, "first", lease_seconds=300) as first, administrator(database_url) as admin:
         await admin.execute(SQL["beat"], first.identity.instance_id, "first", False)
-        async with candidate(database_url, "second") as second:
-            await eventually(lambda: len(first.worked + second.worked) > 3, "the work is done")
+        await eventually(lambda: first.worked, "it leads")
+        async with candidate(database_url, "second", lease_seconds=300) as second:
 
             async def recorded() -> bool:
                 return (await second.leadership.last_run(TASK)).count >= 3

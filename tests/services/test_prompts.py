@@ -35,6 +35,7 @@ async def test_two_replicas_that_claim_the_same_session_at_once_have_one_driver_
     for _ in range(8):
         session_id = await log.new_session()
         run_id = await log.accept(session_id, text=ENDLESS)
+        await log.accept(session_id)
         claims = await asyncio.gather(
             *(one.execution.claim(session_id) for one in (replica, other, replica, other, replica, other))
         )

@@ -7,9 +7,9 @@ from webedt.config import Settings, load_settings
 from webedt.domain.errors import ConfigurationError
 
 
-def settings_or_fail(environ: Mapping[str, str], *, database_required: bool = True) -> Settings:
+def settings_or_fail(environ: Mapping[str, str], *, secret_required: bool = True) -> Settings:
     try:
-        return load_settings(environ, database_required=database_required)
+        return load_settings(environ, secret_required=secret_required)
     except ConfigurationError as error:
         faults = "\n".join(f"  {fault}" for fault in error.faults)
         raise CommandError(f"the configuration is not valid:\n{faults}", exit_status=2) from error

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    dsn = settings_or_fail(os.environ).direct_url
+    dsn = settings_or_fail(os.environ, secret_required=False).direct_url
     try:
         return asyncio.run(_status(dsn) if args.status else _migrate(dsn))
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -111,7 +111,8 @@ class PostgresDatabase(BaseService, ADatabase):
             await self._pool.expire_connections()
         if away_seconds > ANSWERS_GIVEN_UP_SECONDS:
             for connection in list(self._in_use):
-                connection.terminate()
+                if not is_closed(connection):
+                    connection.terminate()
 
     async def _check(self) -> tuple[str | None, float | None]:
         try:
@@ -186,6 +187,10 @@ class PostgresDatabase(BaseService, ADatabase):
         self._in_use.add(connection)
         try:
             yield connection
+        except Exception as error:
+            if is_connection_lost(error) and not is_closed(connection):
+                connection.terminate()  # nobody else should get it
+            raise
         finally:
             self._in_use.discard(connection)
             await asyncio.shield(self._give_back(pool, connection))

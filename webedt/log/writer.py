@@ -141,8 +141,7 @@ class EventWriter(BaseService, AEventWriter):
 
     async def _refused(self, link: DedicatedConnection, batch: Sequence[Entry], error: Exception) -> None:
         """The statement failed as a whole, or nobody knows. Nothing is given up that may be stored."""
-        # InternalClientError: the server's farewell met our statement half-way, and the driver lost its place.
-        if is_connection_lost(error) or isinstance(error, asyncpg.InternalClientError):
+        if is_connection_lost(error):
             self.log.warning("append_unanswered", entries=len(batch), error=repr(error))
             link.discard()
             self._again(batch)

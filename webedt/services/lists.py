@@ -23,7 +23,7 @@ from webedt.services.sessions import ASessions
 
 SNAPSHOT_SIZE = 50
 CHANGES_AT_ONCE = 500
-LOOK_BACK = timedelta(seconds=35)  # longer than any statement may run
+CREATED_LATELY = timedelta(seconds=60)
 SWEEP_SECONDS = 2.0
 QUEUE_LIMIT = 1000
 NEVER = datetime(1970, 1, 2, tzinfo=UTC)
@@ -72,7 +72,9 @@ class _Feed:
 
 
 class Lists(BaseService, ALists):
-    def __init__(self) -> None:
+    def __init__(self, statement_seconds: float) -> None:
+        """`statement_seconds`: how long a statement may take, and so how late a change may become visible."""
+        self._look_back = timedelta(seconds=statement_seconds + 5)
         self._feeds: dict[UUID, _Feed] = {}
         self._stale: set[UUID] = set()
         self._look = asyncio.Event()
@@ -141,7 +143,7 @@ class Lists(BaseService, ALists):
         stale, self._stale = self._stale, set()
         if everybody:
             # A commit may become visible late, with a time stamp older than what was seen: look back for a while.
-            recent = time.monotonic() - LOOK_BACK.total_seconds()
+            recent = time.monotonic() - self._look_back.total_seconds()
             stale |= {user_id for user_id, feed in self._feeds.items() if feed.changed_at > recent}
         others = [user_id for user_id in self._feeds if user_id not in stale]
         if everybody and others:
@@ -156,7 +158,7 @@ class Lists(BaseService, ALists):
                     await self._read(user_id, feed)
 
     async def _read(self, user_id: UUID, feed: _Feed) -> None:
-        changed = await self._sessions.changed_since(user_id, feed.newest - LOOK_BACK, CHANGES_AT_ONCE)
+        changed = await self._sessions.changed_since(user_id, feed.newest - self._look_back, CHANGES_AT_ONCE)
         if len(changed) == CHANGES_AT_ONCE and feed.known:
             for subscription in feed.subscriptions:
                 subscription.overflowed = True  # there may be older ones: their readers begin anew
@@ -175,5 +177,5 @@ def _kind(before: ChatSession | None, now: ChatSession) -> ChangeKind:
     if now.deleted_at is not None:
         return "deleted"
     if before is None:
-        return "created" if now.updated_at - now.created_at < LOOK_BACK else "updated"
+        return "created" if now.updated_at - now.created_at < CREATED_LATELY else "updated"
     return "status_changed" if before.status != now.status else "updated"
