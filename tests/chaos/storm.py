@@ -48,7 +48,7 @@ async def storm(lab: Lab) -> Report:
 async def _worsen(lab: Lab, report: Report, replica: Replica, proxy: FaultyProxy, until: float) -> None:
     """One fault after the other on one replica, which is well in the end."""
     while time.monotonic() < until:
-        await asyncio.sleep(lab.dice.uniform(0.2, 2.0))  # how often it strikes
+        await asyncio.sleep(lab.dice.uniform(0.5, 6.0))  # how often it strikes
         lasts = lab.dice.uniform(0.0, 4.0)
         fault = lab.dice.choice(FAULTS)
         report.times += 1
