@@ -20,6 +20,7 @@ T = TypeVar("T")
 KEEP_ALIVE_SECONDS = 15
 ACCESS_SWEEP_SECONDS = 1.5
 DRAINED_SECONDS = 5.0
+KINDS = ("resume", "follow", "execute", "updates", "poll")
 
 
 class OpenStream(Protocol):
@@ -68,7 +69,7 @@ class Streams(BaseService, AStreams):
         self._max_per_user = max_per_user
         self._wheel: list[dict[OpenStream, UUID]] = [{} for _ in range(KEEP_ALIVE_SECONDS)]
         self._hand = 0
-        self._kinds: Counter[str] = Counter()
+        self._kinds: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
         self._users: Counter[UUID] = Counter()
         self._draining = False
         self._look = asyncio.Event()

@@ -65,6 +65,8 @@ class Tails(BaseService, ATails):
         self._replay = Replay(self._database, self._sql, self._metrics, self._concurrency)
         self._bus.subscribe(Topic.EVENTS, self._wake_many)
         self._bus.on_reconnect(self._sweep_now.set)
+        for origin in ("local", "remote"):
+            self._metrics.delivery_seconds.begin(origin)
         self._background.start("tails-sweep", self._sweep_for_ever())
 
     async def dispose(self) -> None:

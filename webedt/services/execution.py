@@ -13,6 +13,7 @@ from webedt.database.faults import OutcomeUnknown
 from webedt.database.interface import ADatabase
 from webedt.database.sql import load_queries
 from webedt.domain.errors import Unavailable
+from webedt.domain.events import TERMINAL
 from webedt.domain.runs import Claim
 from webedt.fleet.heartbeat import AHeartbeat
 from webedt.fleet.identity import Identity
@@ -97,6 +98,9 @@ class Execution(BaseService, AExecution):
         self._heartbeat.on_beat(self._compare_owned)
         self._writer.on_ended(self._go_on_with_queue)
         self._metrics.observe(lambda: self._metrics.runs_active.set(self.active))
+        for name in self._providers.names:
+            for outcome in TERMINAL:
+                self._metrics.runs_total.begin(name, outcome)
         self._background.start("execution-sweep", self._sweep_for_ever())
 
     async def dispose(self) -> None:

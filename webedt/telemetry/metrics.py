@@ -84,6 +84,10 @@ class BoundCounter:
         self._family, self._container = family, container
         self._single = None if labels else family.labels(container)
 
+    def begin(self, *labels: str) -> None:
+        """Show the series from the start: a rate needs the zero before the first count."""
+        self._family.labels(self._container, *labels)
+
     def inc(self, amount: float = 1, *labels: str) -> None:
         (self._single or self._family.labels(self._container, *labels)).inc(amount)
 
@@ -101,6 +105,10 @@ class BoundHistogram:
     def __init__(self, family: Histogram, container: str, labels: tuple[str, ...]) -> None:
         self._family, self._container = family, container
         self._single = None if labels else family.labels(container)
+
+    def begin(self, *labels: str) -> None:
+        """Show the series from the start."""
+        self._family.labels(self._container, *labels)
 
     def observe(self, value: float, *labels: str) -> None:
         (self._single or self._family.labels(self._container, *labels)).observe(value)
