@@ -17,7 +17,7 @@ FAULTS = ("kill", "terminate", "freeze", "blackhole", "cut", "backends")
 
 async def storm(lab: Lab) -> Report:
     """Faults that overlap, on three replicas that each have their own way to the database."""
-    seconds, slots = lab.pick((8, 5), (120, 15))
+    seconds, slots = lab.pick((5, 5), (120, 15))
     report = Report("storm", f"kill, SIGTERM, SIGSTOP, lost and silent connections at random for {seconds} s")
     async with contextlib.AsyncExitStack() as closing:
         proxies = [await closing.enter_async_context(proxied(lab.database_url)) for _ in range(3)]
