@@ -22,7 +22,7 @@ class DedicatedConnection:
         self._connect = connect
         self._backoff = Backoff(max_seconds=max_backoff_seconds)
         self._connection: Any = None
-        self._log = structlog.get_logger(component="DedicatedConnection").bind(purpose=purpose)
+        self._log = structlog.get_logger(component="DedicatedConnection", purpose=purpose)
         self._lost = False
 
     @property

@@ -7,7 +7,7 @@ logger; the last processor is a net for the names that would carry one.
 import logging
 import sys
 from abc import abstractmethod
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TextIO, cast
 
 import structlog
 from structlog.contextvars import bound_contextvars, merge_contextvars
@@ -67,17 +67,39 @@ def configure_logging(level: str, container_id: str, *, json: bool) -> None:
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
         ]
     )
+    fields: list[Any] = [
+        merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        add_container,
+        hide_secrets,
+    ]
     structlog.configure(
-        processors=[
-            merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            add_container,
-            hide_secrets,
-            *rendering,
-        ],
+        processors=[*fields, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    _configure_libraries(fields, rendering)
+
+
+def _configure_libraries(fields: list[Any], rendering: list[Any]) -> None:
+    """What libraries say through the standard logging becomes lines of the same kind."""
+    handler = _LibraryHandler(sys.stderr)
+    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*fields, structlog.stdlib.add_logger_name], processors=[remove_meta, *rendering]
+        )
+    )
+    root = logging.getLogger()
+    for earlier in [one for one in root.handlers if isinstance(one, _LibraryHandler)]:
+        root.removeHandler(earlier)
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    # The pool tells of each failed try with a traceback; `connection_unavailable` says it once.
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)
+
+
+class _LibraryHandler(logging.StreamHandler[TextIO]):
+    """Ours, to be told from those of others."""
