@@ -59,14 +59,15 @@ def test_neither_secret_fields_nor_local_variables_are_shown(
     capsys: pytest.CaptureFixture[str], *, as_json: bool
 ) -> None:
     configure_logging("info", "a", json=as_json)
+    secret = "hunter" + "2" * 8
 
     def fail(secret_of_a_user: str) -> None:
         raise RuntimeError("broken")
 
     try:
-        fail("hunter2hunter2")
+        fail(secret)
     except RuntimeError as error:
-        structlog.get_logger().error("failed", exc_info=error, token="hunter2hunter2", password="hunter2hunter2")
+        structlog.get_logger().error("failed", exc_info=error, token=secret, password=secret)
     shown = capsys.readouterr().err
     assert "broken" in shown
     assert "hunter2" not in shown
