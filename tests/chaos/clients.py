@@ -14,9 +14,12 @@ from tests.chaos.audit import ask
 from tests.chaos.lab import HTTP_FAILED, Lab, Report
 from tests.chaos.load import Load, judge
 from tests.support.fleet import Fleet, Replica, Run, eventually
+from webedt.http.doorkeeper import FIRST_REQUEST_SECONDS, LOOK_EVERY_SECONDS
 
 # What a stream may hold: the transport's high-water mark, one page, and what the kernel keeps for its socket.
 STREAM_BOUND_BYTES = 64 * 1024 + 2 * 256 * 1024
+# How long a connection may be without one whole request, how often that is looked at, and some patience.
+CUT_SECONDS = FIRST_REQUEST_SECONDS + LOOK_EVERY_SECONDS + 5.0
 
 
 async def slow_readers(lab: Lab) -> Report:
@@ -165,7 +168,7 @@ async def _leave_abruptly(lab: Lab, fleet: Fleet, replica: Replica, run: Run) ->
 
 
 async def half_open(lab: Lab) -> Report:
-    """Connections that send half a request and nothing more, while others work."""
+    """Connections that send half a request and nothing more, while others work: they are cut after a deadline."""
     count = lab.often(300, 3000)
     report = Report("half-open", "connections that never finish their request, beside live readers")
     async with lab.fleet(1, lease_seconds=10.0) as (fleet, caller):
@@ -173,23 +176,25 @@ async def half_open(lab: Lab) -> Report:
         load = Load(caller)
         run = await load.run(replica, 80, 40, [[replica]] * 4)
         held: list[socket.socket] = []
+        files = len(_files(replica))
         try:
             for _ in range(count):
                 held.append(await _open_stream(fleet, replica, run.session_id, part=lab.dice.randrange(60)))
                 report.times += 1
-            began = time.monotonic()
+            last = began = time.monotonic()
             status, _body = await replica.probe("/ready")
             report.recoveries.append(time.monotonic() - began)
             report.require(status == 200, f"/ready answers {status}")
             with contextlib.suppress(*HTTP_FAILED):
                 await load.run(replica, 20, 0, [[replica]])
             await load.finish(report)
+            await eventually(lambda: len(_files(replica)) <= files + 10, "all are cut", CUT_SECONDS)
+            report.notes.append(f"time: of a request beside them; all were cut after {time.monotonic() - last:.1f} s")
         finally:
             for connection in held:
                 connection.close()
         await judge(report, load, lab.database_url)
         report.require(len(load.runs) == 2, "a prompt beside them was refused")
-        report.notes.append("time: of a request beside them")
     return report
 
 

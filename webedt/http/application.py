@@ -12,6 +12,8 @@ from webedt.http.middleware import Pipeline
 from webedt.http.openapi import build_openapi
 from webedt.http.routes import Access, Route
 
+CONTINUE = "100-continue"
+
 
 def build_application(pipeline: Pipeline, routes: Sequence[Route], version: str) -> web.Application:
     """The application that serves `routes` and `/api/openapi.json`, which describes them."""
@@ -43,6 +45,15 @@ class _Request(web.Request):
     """A request whose answer passes the pipeline also when it was too malformed to be routed."""
 
     pipeline: Pipeline
+
+    def __init__(self, message: Any, *others: Any, **more: Any) -> None:
+        # An expectation that nobody knows may be ignored. aiohttp would refuse it past the middleware, and fail at that
+        # when it is not even text.
+        if message.headers.get("Expect", CONTINUE).lower() != CONTINUE:
+            known = message.headers.copy()
+            known.popall("Expect")
+            message = message._replace(headers=known)
+        super().__init__(message, *others, **more)
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         if self._match_info is None:

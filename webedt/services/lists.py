@@ -78,13 +78,14 @@ class Lists(BaseService, ALists):
         self._feeds: dict[UUID, _Feed] = {}
         self._stale: set[UUID] = set()
         self._look = asyncio.Event()
+        self._everybody_at = float("-inf")
         self._background = Background()
 
     async def initialize(self) -> None:
         self._sessions = self.services.get(ASessions)
         bus = self.services.get(ABus)
         bus.subscribe(Topic.LISTS, self._changed)
-        bus.on_reconnect(self._look.set)
+        bus.on_reconnect(self._signals_lost)
         self._background.start("lists", self._follow())
 
     async def dispose(self) -> None:
@@ -122,15 +123,22 @@ class Lists(BaseService, ALists):
             self._stale |= interesting
             self._look.set()
 
+    def _signals_lost(self) -> None:
+        self._everybody_at = float("-inf")
+        self._look.set()
+
     async def _follow(self) -> None:
         while True:
-            everybody = False
             try:
-                async with asyncio.timeout(SWEEP_SECONDS):
+                async with asyncio.timeout(max(0.0, self._everybody_at - time.monotonic())):
                     await self._look.wait()
             except TimeoutError:
-                everybody = True
+                pass
             self._look.clear()
+            # By the clock, not by the silence: signals of some users must not put off the look at all others.
+            everybody = time.monotonic() >= self._everybody_at
+            if everybody:
+                self._everybody_at = time.monotonic() + SWEEP_SECONDS
             try:
                 await self._sweep(everybody=everybody)
             except Unavailable:
