@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from webedt.domain.errors import ConfigurationError
 
@@ -63,8 +63,17 @@ def _switch(value: str) -> bool:
 
 
 def _postgres_url(value: str) -> str:
-    if urlsplit(value).scheme not in ("postgresql", "postgres"):
+    if not value.startswith(("postgresql://", "postgres://")):
         raise ValueError("must begin with postgresql://")
+    try:
+        parts = urlsplit(value)
+        readable = parts.port is None or parts.port > 0
+        parse_qsl(parts.query, strict_parsing=bool(parts.query))
+    except ValueError:
+        readable = False
+    if not readable:
+        # Not a word of it is quoted: what cannot be read may be the password.
+        raise ValueError("cannot be read; in a password / ? # [ ] @ : and % must be percent-encoded")
     return value
 
 

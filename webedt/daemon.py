@@ -5,6 +5,7 @@ notices) → streams end cleanly → runs are handed over or finish → services
 """
 
 import asyncio
+import errno
 import signal
 from typing import Any
 
@@ -22,12 +23,12 @@ CLOSE_SECONDS = 2.0
 KEEP_ALIVE_SECONDS = 75.0  # longer than balancers keep theirs, so that they never use one that is being closed
 
 
-class PortTaken(Exception):
-    """Another program listens on the port."""
+class CannotListen(Exception):
+    """The port is taken, or the address is not ours."""
 
 
 async def serve(settings: Settings) -> int:
-    """Run one replica until a signal; returns the exit status. Raises `PortTaken`."""
+    """Run one replica until a signal; returns the exit status. Raises `CannotListen`."""
     return await Daemon(compose(settings)).run()
 
 
@@ -80,7 +81,9 @@ class Daemon:
         try:
             await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
         except OSError as error:
-            raise PortTaken(f"port {settings.port} is taken or not ours to use: {error.strerror}") from error
+            if error.errno == errno.EADDRINUSE:
+                raise CannotListen(f"port {settings.port} is taken; choose another with PORT or --port") from error
+            raise CannotListen(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
 
     async def _until_told(self, starting: Any) -> None:
         """Start the services, unless a signal comes first."""

@@ -128,7 +128,10 @@ class PostgresBus(BaseService, ABus):
             await asyncio.sleep(PING_EVERY_SECONDS)
             if self.connected == deaf:
                 deaf = not self.connected
-                self.log.warning("bus_degraded" if deaf else "bus_restored")
+                if deaf:
+                    self.log.warning("bus_degraded")
+                else:
+                    self.log.info("bus_restored")
             if deaf and link.connected:
                 link.discard()
                 self._closed.set()

@@ -71,13 +71,20 @@ def _explain(error: WebEDTError, url: str) -> str:
         return _not_logged_in(url)
     if not isinstance(error, ProblemError):
         return f"{error}. Is WEBEDT_URL right?"
-    sentence = str(error).rstrip(".") + "".join(f"; {fault}" for fault in map(_field_fault, error.errors) if fault)
+    said = str(error).rstrip(".")
+    # A fault of a field that the sentence tells already is not told again.
+    faults = [fault for fault in map(_field_fault, error.errors) if fault and not _told(fault, said)]
+    sentence = "; ".join([said, *(fault.rstrip(".") for fault in faults)])
     if isinstance(error, NotFound):
         return f"{sentence}. `webedt sessions` lists what is yours."
     if error.retry_after_seconds is not None:
         return f"{sentence}. Try again in {error.retry_after_seconds:.0f} s."
     known_by = f" (request {error.request_id})" if error.request_id and error.status >= 500 else ""
     return f"{sentence}{known_by}."
+
+
+def _told(fault: str, said: str) -> bool:
+    return fault.split(": ", 1)[-1].rstrip(".") in said
 
 
 def _field_fault(fault: Any) -> str:

@@ -34,7 +34,12 @@ LOOPBACK = "127.0.0.1"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `webedt dev`."""
     parser.add_argument("--instances", type=_at_least_one, default=1, metavar="N", help="how many to run (1)")
-    parser.add_argument("--port", type=_port, default=3001, help="of the first; the next ones follow it (3001)")
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=os.environ.get("PORT") or "3001",
+        help="of the first; the next ones follow it (PORT, 3001)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,6 +72,7 @@ def _run(args: argparse.Namespace, stack: contextlib.ExitStack) -> None:
     shared = {
         "HOST": LOOPBACK,  # nobody else on the network is to use the demo login
         "LB_DRAIN_DELAY_SECONDS": "0",  # there is no balancer to wait for
+        "AUTH_RATE_LIMIT_PER_MINUTE": "0",  # nobody guesses the demo password, but every start logs in
         **os.environ,
         "DATABASE_URL": database_url,
         "DATABASE_DIRECT_URL": direct_url,

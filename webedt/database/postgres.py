@@ -99,7 +99,10 @@ class PostgresDatabase(BaseService, ADatabase):
             if away_since is not None:
                 await self._give_up_connections(time.monotonic() - away_since)
             if (reason is None) != self._ready.is_set():
-                self.log.info("database_ready" if reason is None else "database_not_ready", reason=reason)
+                if reason is None:
+                    self.log.info("database_ready")
+                else:
+                    self.log.warning("database_not_ready", reason=reason)
                 (self._ready.set if reason is None else self._ready.clear)()
             self._state = DatabaseState(latency is not None, latency, reason)
             await asyncio.sleep(CHECK_EVERY_SECONDS if reason is None else 0.25)
@@ -178,9 +181,13 @@ class PostgresDatabase(BaseService, ADatabase):
         try:
             connection = await pool.acquire(timeout=self._settings.db_connect_timeout_seconds)
         except Exception as error:
-            if not is_passing(error):
-                raise
-            raise Unavailable("No database connection is free.", retry_after_seconds=RETRY_AFTER_SECONDS) from error
+            # Whatever keeps us from a connection (refused, a role or database that is gone) is not the request's fault.
+            text = (
+                "No database connection is free."
+                if isinstance(error, TimeoutError)
+                else "The database is not available."
+            )
+            raise Unavailable(text, retry_after_seconds=RETRY_AFTER_SECONDS) from error
         finally:
             self._waiting -= 1
         self._metrics.pool_acquire_seconds.observe(time.perf_counter() - started)

@@ -20,6 +20,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 MAX_BODY_BYTES = 10 * 1024 * 1024
 LARGE_BODY_BYTES = 128 * 1024
 MAX_DEPTH = 50
+BODY_SECONDS = 60.0
 
 
 async def read_body(request: web.Request, shape: type[T]) -> tuple[T, Any]:
@@ -55,7 +56,11 @@ async def read_raw(request: web.Request) -> bytes:
     if request.content_length is not None and request.content_length > MAX_BODY_BYTES:
         raise PayloadTooLarge(f"The body may have at most {MAX_BODY_BYTES} bytes.")
     try:
-        return await request.read()
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        # Who spells a body out byte by byte does not hold its connection for as long as it likes.
+        raise InvalidRequest(f"The body did not come within {BODY_SECONDS:g} seconds.") from None
     except web.HTTPRequestEntityTooLarge:
         raise PayloadTooLarge(f"The body may have at most {MAX_BODY_BYTES} bytes.") from None
     except web.RequestPayloadError:

@@ -40,6 +40,7 @@ from webedt.telemetry.metrics import Metrics
 
 _SANE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 UNMATCHED = "unmatched"
+QUIET_ROUTES = frozenset({"/health", "/live", "/ready", "/metrics", "/", "/assets/{name}"})
 PREPARED = web.RequestKey("prepared", bool)
 EXTENDED = web.RequestKey("extended", tuple[Principal, str])
 SERVER = "webedt"
@@ -169,7 +170,7 @@ class Pipeline:
         method = request.method if request.method in METHODS else "OTHER"
         self._metrics.http_requests.inc(1, method, label, str(status))
         self._metrics.http_seconds.observe(seconds, method, label)
-        quiet = label in ("/health", "/live", "/ready", "/metrics")
+        quiet = label in QUIET_ROUTES and status < 400
         (self._log.debug if quiet else self._log.info)(
             "request", method=request.method, route=label, status=status, ms=round(seconds * 1000, 1)
         )

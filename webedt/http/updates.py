@@ -12,7 +12,6 @@ from webedt.domain.sessions import ChatSession
 from webedt.domain.users import Principal
 from webedt.http.log_stream import GOODBYE_SECONDS, STALL_SECONDS, Stalled
 from webedt.http.problems import SSE_HEADERS
-from webedt.http.sockets import cut_dead_peers
 from webedt.http.stream_registry import KEEP_ALIVE_SECONDS, AStreams
 from webedt.services.lists import ALists, Change, Subscription
 
@@ -50,8 +49,6 @@ class ListStream:
         response.headers.update(SSE_HEADERS)
         await response.prepare(request)
         self._transport = request.transport
-        if self._transport is not None:
-            cut_dead_peers(self._transport, STALL_SECONDS)
         try:
             async with response:
                 await response.write(retry_frame())
