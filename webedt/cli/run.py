@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from contextlib import suppress
 
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         with explained(url):
             asyncio.run(_follow_to_the_end(client, stream, printer))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         printer.leave(stream.session_id)
         return INTERRUPTED
     finally:
@@ -56,12 +57,13 @@ def run(args: argparse.Namespace) -> int:
 
 async def _follow_to_the_end(client: WebEDTClient, stream: EventStream, printer: Printer) -> None:
     stream.on_retry = printer.on_retry
+    _listen_for_control_c(stream, printer)
     async with client:
         printer.terminal.status("connecting")
         try:
             await follow(stream, printer)
         except asyncio.CancelledError:
-            # The first Ctrl-C arrives as a cancellation (a second one leaves at once). It is meant for the run.
+            # The first Ctrl-C arrives as a cancellation. It is meant for the run.
             if stream.session_id is None or stream.run_id is None:
                 raise
             _take_back_cancellation()
@@ -72,6 +74,28 @@ async def _follow_to_the_end(client: WebEDTClient, stream: EventStream, printer:
         except Conflict as error:
             raise CommandError(f"{str(error).rstrip('.')}: wait, or use --on-busy queue or interrupt") from error
         printer.finish(stream.session_id or "")
+
+
+def _listen_for_control_c(stream: EventStream, printer: Printer) -> None:
+    """The first Ctrl-C cancels the task, the second one leaves the process at once.
+
+    By itself asyncio makes an exception of the second one, wherever in the event loop it strikes.
+    """
+    task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+
+    def leave() -> None:
+        printer.leave(stream.session_id)
+        printer.terminal.close()
+        sys.stdout.flush()
+        os._exit(INTERRUPTED)
+
+    def cancel() -> None:
+        loop.add_signal_handler(signal.SIGINT, leave)
+        if task is not None:
+            task.cancel()
+
+    loop.add_signal_handler(signal.SIGINT, cancel)
 
 
 def _take_back_cancellation() -> None:
