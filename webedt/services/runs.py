@@ -216,8 +216,6 @@ class Runs(BaseService, ARuns):
                 await connection.execute(self._sql["request_interrupt"], session_id, target, by)
             case "queued":
                 await end_interrupted(connection, self._sql, session_id, target, by)
-            case "interrupted":
-                pass  # the same request again, its answer lost perhaps: the same answer
             case _:
                 raise Conflict("This run has ended.")
         return target
