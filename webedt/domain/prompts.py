@@ -8,7 +8,6 @@ from msgspec import Meta
 from webedt.domain.errors import InvalidRequest
 
 MAX_BLOCKS = 100
-IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 TITLE_LENGTH = 80
 
 

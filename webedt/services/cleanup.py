@@ -69,20 +69,20 @@ class Cleanup(BaseService, ACleanup):
         return ended
 
     async def _end_orphan(self, session_id: UUID, fencing: int) -> bool:
-        async def work(connection: Any) -> UUID | None:
+        async def work(connection: Any) -> bool:
             if await connection.fetchrow(self._runs["try_lock_head"], session_id) is None:
-                return None
+                return False
             row = await connection.fetchrow(self._runs["read_orphan"], session_id, self._timeout, self._lease)
             if row is None:
-                return None
+                return False
             # Two leaders may overlap: the one that was paused finds its number outdated, under the lease's lock.
             mine = (ORPHANS, self._identity.instance_id, fencing)
             if await connection.fetchval(self._instances["confirm_lease"], *mine) is None:
-                return None
+                return False
             await self._settle(connection, session_id, row)
-            return session_id
+            return True
 
-        if await self.with_transaction(work) is None:
+        if not await self.with_transaction(work):
             return False
         self.log.warning("orphan_ended", session_id=str(session_id))
         self._bus.publish(Topic.EVENTS, [session_id])
