@@ -10,11 +10,23 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 -- Accounts -----------------------------------------------------------------------------------------------------------
 
 CREATE TABLE users (
-    id            uuid        PRIMARY KEY,
-    email         text        NOT NULL UNIQUE CHECK (email = lower(email)),
-    display_name  text,
-    password_hash text        NOT NULL,
-    created_at    timestamptz NOT NULL DEFAULT now()
+    id               uuid        PRIMARY KEY,
+    email            text        NOT NULL UNIQUE CHECK (email = lower(email)),
+    display_name     text,
+    password_hash    text        NOT NULL,
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    default_provider text,
+    default_model    text
+);
+
+-- API keys of users' own. `sealed` is AES-256-GCM under the key named by `key_id`, bound to user and provider.
+CREATE TABLE credentials (
+    user_id    uuid        NOT NULL REFERENCES users ON DELETE CASCADE,
+    provider   text        NOT NULL,
+    key_id     bytea       NOT NULL,
+    sealed     bytea       NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (user_id, provider)
 );
 
 -- Logins. `id` is public; what logs in is a random token of which only HMAC(SESSION_SECRET, token) is kept.
@@ -58,6 +70,8 @@ CREATE TABLE chat_sessions (
 CREATE INDEX chat_sessions_by_user ON chat_sessions (user_id, created_at DESC, id DESC);
 CREATE INDEX chat_sessions_by_change ON chat_sessions (user_id, updated_at DESC);
 CREATE INDEX chat_sessions_in_trash ON chat_sessions (deleted_at) WHERE deleted_at IS NOT NULL;
+-- Sessions that keep something for their provider elsewhere: the leader's sync looks here.
+CREATE INDEX chat_sessions_remote ON chat_sessions (updated_at) WHERE provider_state IS NOT NULL;
 CREATE INDEX chat_sessions_running ON chat_sessions (updated_at) WHERE status = 'running';
 
 -- Sessions whose rows are gone and whose events are being removed, a batch at a time.
@@ -158,4 +172,4 @@ CREATE TABLE leases (
     last_count  bigint      NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 
-INSERT INTO schema_migrations (version, name) VALUES (1, 'initial'), (2, 'retention');
+INSERT INTO schema_migrations (version, name) VALUES (1, 'initial'), (2, 'retention'), (3, 'providers');

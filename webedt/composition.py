@@ -38,11 +38,13 @@ from webedt.providers.registry import Providers
 from webedt.providers.simulated import SimulatedProvider
 from webedt.services.auth import AAuth, Auth
 from webedt.services.cleanup import ACleanup, Cleanup
+from webedt.services.credentials import ACredentials, Credentials
 from webedt.services.execution import AExecution, Execution
 from webedt.services.fleet_status import AFleetStatus, FleetStatus
 from webedt.services.lists import ALists, Lists
 from webedt.services.retention import ARetention, Retention
 from webedt.services.runs import ARuns, Runs
+from webedt.services.sealing import Sealer
 from webedt.services.sessions import ASessions, Sessions
 from webedt.telemetry.logging import ALogger, ConsoleLogger
 from webedt.telemetry.metrics import Metrics
@@ -108,6 +110,7 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
         AnthropicProvider(settings),
     ]
     provider.register(AProviders, Providers(providers, settings.chosen_provider))
+    provider.register(ACredentials, Credentials(Sealer(settings.encryption_keys or (settings.secret,))))
     execution = Execution(
         identity,
         metrics,

@@ -5,6 +5,7 @@ speak of the same list. Nothing else reads `os.environ` for a setting.
 """
 
 import ipaddress
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -16,7 +17,7 @@ from webedt.domain.errors import ConfigurationError
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 ENVIRONMENTS = ("development", "test", "production")
 LOG_LEVELS = ("debug", "info", "warning", "error")
-PROVIDERS = ("simulated", "anthropic")
+PROVIDERS = ("simulated", "anthropic", "claude", "openai", "command")
 MIN_SECRET_LENGTH = 32
 DEVELOPMENT_SECRET = "development-only-secret-that-protects-nothing"  # noqa: S105 - refused in production
 
@@ -100,6 +101,27 @@ def _networks(value: str) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(item.strip(), strict=False) for item in value.split(",") if item.strip())
     except ValueError as error:
         raise ValueError(f"must be a list of CIDRs: {error}") from None
+
+
+def _keys(value: str) -> tuple[str, ...]:
+    keys = tuple(item.strip() for item in value.split(",") if item.strip())
+    if any(len(key) < MIN_SECRET_LENGTH for key in keys):
+        raise ValueError(f"each key must have at least {MIN_SECRET_LENGTH} characters")
+    return keys
+
+
+def _arguments(value: str) -> tuple[str, ...]:
+    try:
+        arguments = json.loads(value)
+    except ValueError:
+        arguments = None
+    if (
+        not isinstance(arguments, list)
+        or not arguments
+        or not all(isinstance(item, str) and item for item in arguments)
+    ):
+        raise ValueError('must be a JSON list of texts, such as ["my-agent", "--json"]')
+    return tuple(arguments)
 
 
 def _setting(
@@ -211,33 +233,79 @@ class Settings:
 
     default_provider: str = _setting(
         "DEFAULT_PROVIDER",
-        "For prompts that name none. Else: anthropic in production, simulated elsewhere.",
+        "For prompts that name none. Else: simulated outside production; in production the first that is configured of "
+        "claude, anthropic and openai.",
         "",
         _choice(*PROVIDERS),
     )
     simulated_provider: bool = _setting(
         "SIMULATED_PROVIDER", "on allows the simulated provider in production.", False, _switch
     )
-    anthropic_api_key: str = _setting("ANTHROPIC_API_KEY", "Switches the anthropic provider on.", "", secret=True)
+    encryption_keys: tuple[str, ...] = _setting(
+        "ENCRYPTION_KEY",
+        "Encrypts stored API keys; at least 32 characters. Comma-separated: the first encrypts, all decrypt. Without "
+        "it the key is derived from SESSION_SECRET.",
+        (),
+        _keys,
+        secret=True,
+    )
+    deployment_keys: bool = _setting("DEPLOYMENT_KEYS", "off: every user needs an API key of their own.", True, _switch)
+    anthropic_api_key: str = _setting(
+        "ANTHROPIC_API_KEY", "For anthropic and claude, where the user has no key.", "", secret=True
+    )
     anthropic_base_url: str = _setting(
-        "ANTHROPIC_BASE_URL", "Another endpoint of the Messages API; plain http on loopback only.", "", _http_url
+        "ANTHROPIC_BASE_URL", "Another endpoint of Anthropic's API; plain http on loopback only.", "", _http_url
     )
     anthropic_model: str = _setting("ANTHROPIC_MODEL", "Model for prompts that name none.", "claude-sonnet-5-5")
     anthropic_max_tokens: int = _setting("ANTHROPIC_MAX_TOKENS", "Longest answer.", 8192, _number(int, 1, 1_000_000))
-    anthropic_max_retries: int = _setting(
-        "ANTHROPIC_MAX_RETRIES", "Retries of a refused request (429, 529, 5xx).", 4, _number(int, 0, 20)
+    claude_agent_id: str = _setting(
+        "CLAUDE_AGENT_ID", "With CLAUDE_ENVIRONMENT_ID: switches the claude provider (managed agent sessions) on.", ""
     )
-    anthropic_history_characters: int = _setting(
-        "ANTHROPIC_HISTORY_CHARACTERS",
-        "How much of the conversation a follow-up carries.",
-        400_000,
-        _number(int, 0, 100_000_000),
+    claude_environment_id: str = _setting("CLAUDE_ENVIRONMENT_ID", "Where managed agent sessions run.", "")
+    openai_api_key: str = _setting("OPENAI_API_KEY", "For openai, where the user has no key.", "", secret=True)
+    openai_base_url: str = _setting(
+        "OPENAI_BASE_URL",
+        "An OpenAI-compatible endpoint (Ollama, vLLM, OpenRouter …), such as http://localhost:11434/v1; plain http on "
+        "loopback only. Needs no key unless the endpoint does.",
+        "",
+        _http_url,
+    )
+    openai_model: str = _setting("OPENAI_MODEL", "Model for prompts that name none.", "")
+    command_provider: tuple[str, ...] = _setting(
+        "COMMAND_PROVIDER",
+        'Switches the command provider on: a JSON list of arguments, such as ["my-agent", "--json"].',
+        (),
+        _arguments,
+    )
+    command_directory: str = _setting(
+        "COMMAND_DIRECTORY", "Where the command provider keeps a working directory for each session.", ""
+    )
+    provider_max_retries: int = _setting(
+        "PROVIDER_MAX_RETRIES", "Retries of a refused request (429, 529, 5xx).", 4, _number(int, 0, 20)
+    )
+    provider_history_tokens: int = _setting(
+        "PROVIDER_HISTORY_TOKENS",
+        "How much of the conversation a follow-up carries, estimated (anthropic, openai).",
+        100_000,
+        _number(int, 0, 10_000_000),
     )
     provider_first_token_seconds: float = _setting(
         "PROVIDER_FIRST_TOKEN_SECONDS", "Longest wait for an answer to begin.", 120.0, _number(float, 0.1, 3600)
     )
     provider_idle_seconds: float = _setting(
         "PROVIDER_IDLE_SECONDS", "Longest silence in an answer.", 300.0, _number(float, 0.1, 3600)
+    )
+    provider_silence_seconds: float = _setting(
+        "PROVIDER_SILENCE_SECONDS",
+        "claude: a stream silent for so long is opened anew and what it missed is listed.",
+        60.0,
+        _number(float, 0.1, 3600),
+    )
+    remote_sync_seconds: float = _setting(
+        "REMOTE_SYNC_SECONDS",
+        "How often one leader compares remote sessions with ours.",
+        30.0,
+        _number(float, 0.05, 86400),
     )
 
     build_commit_sha: str = _setting("BUILD_COMMIT_SHA", "Shown in /health/status.", "unknown")
@@ -272,7 +340,12 @@ class Settings:
             return self.default_provider
         if not self.production:
             return "simulated"
-        return "anthropic" if self.anthropic_api_key else None
+        configured = {
+            "claude": self.claude_agent_id and self.claude_environment_id,
+            "anthropic": self.anthropic_api_key,
+            "openai": self.openai_api_key or self.openai_base_url,
+        }
+        return next((name for name, settings in configured.items() if settings), None)
 
 
 def load_settings(
@@ -306,8 +379,14 @@ def load_settings(
         faults.append(f"SESSION_SECRET: must have at least {MIN_SECRET_LENGTH} characters")
     if settings.db_pool_min > settings.db_pool_max:
         faults.append("DB_POOL_MIN: must not be greater than DB_POOL_MAX")
-    if settings.default_provider == "anthropic" and not settings.anthropic_api_key:
-        faults.append("DEFAULT_PROVIDER: anthropic needs ANTHROPIC_API_KEY")
+    if bool(settings.claude_agent_id) != bool(settings.claude_environment_id):
+        faults.append("CLAUDE_AGENT_ID: needs CLAUDE_ENVIRONMENT_ID, and the reverse")
+    if settings.default_provider == "anthropic" and settings.deployment_keys and not settings.anthropic_api_key:
+        faults.append("DEFAULT_PROVIDER: anthropic needs ANTHROPIC_API_KEY, or DEPLOYMENT_KEYS=off")
+    if settings.default_provider == "claude" and not settings.claude_agent_id:
+        faults.append("DEFAULT_PROVIDER: claude needs CLAUDE_AGENT_ID and CLAUDE_ENVIRONMENT_ID")
+    if settings.default_provider == "command" and not settings.command_provider:
+        faults.append("DEFAULT_PROVIDER: command needs COMMAND_PROVIDER")
     if settings.default_provider == "simulated" and not settings.simulated_allowed:
         faults.append("DEFAULT_PROVIDER: simulated needs SIMULATED_PROVIDER=on in production")
     if faults:

@@ -28,7 +28,7 @@ from webedt.providers.interface import (
 @asynccontextmanager
 async def provider_for(fake: FakeAnthropic, **settings: Any) -> AsyncIterator[AnthropicProvider]:
     provider = AnthropicProvider(
-        Settings(anthropic_api_key="sk-secret", anthropic_base_url=fake.url, anthropic_max_retries=2, **settings)
+        Settings(anthropic_api_key="sk-secret", anthropic_base_url=fake.url, provider_max_retries=2, **settings)
     )
     await provider.initialize()
     try:
@@ -179,7 +179,7 @@ async def test_history_is_sent_from_the_newest_back_and_begins_with_a_user() -> 
         Turn("assistant", [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "two"}]),
     ]
     async with fake_anthropic([start(), *text(0, "ok"), *end()]) as fake:
-        async with provider_for(fake, anthropic_history_characters=300) as provider:
+        async with provider_for(fake, provider_history_tokens=75) as provider:
             await answer(provider, ask("third", history))
     assert fake.requests[0]["messages"] == [
         {"role": "user", "content": [{"type": "text", "text": "second"}]},

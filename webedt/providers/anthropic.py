@@ -59,7 +59,7 @@ class AnthropicProvider(BaseService, ExecutionProvider):
         self._client = self._sdk.AsyncAnthropic(
             api_key=settings.anthropic_api_key,
             base_url=settings.anthropic_base_url or None,
-            max_retries=settings.anthropic_max_retries,
+            max_retries=settings.provider_max_retries,
             timeout=settings.provider_idle_seconds,
         )
 
@@ -78,7 +78,7 @@ class AnthropicProvider(BaseService, ExecutionProvider):
 
     async def run(self, request: RunRequest, checkpoint: dict[str, Any] | None) -> AsyncGenerator[Step]:
         answer = _Answer(f"msg_{request.run_id.hex}_{request.attempt}")
-        turns = [*_within(request.history, self._settings.anthropic_history_characters), Turn("user", request.prompt)]
+        turns = [*_within(request.history, self._settings.provider_history_tokens * 4), Turn("user", request.prompt)]
         try:
             async with asyncio.timeout(self._settings.provider_first_token_seconds) as deadline:
                 stream = await self._client.messages.create(

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from webedt.domain.secrets import Secret
 from webedt.kernel import AService
 
 
@@ -21,7 +22,11 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class RunRequest(msgspec.Struct, frozen=True):
-    """What is asked. `state` is what the session keeps for this provider (a remote session, say)."""
+    """What is asked. `state` is what the session keeps for this provider (a remote session, say).
+
+    `api_key` is the one this user's run is to use: the user's own, else the deployment's. It goes with the request, and
+    no client made with it outlives the run or serves another.
+    """
 
     run_id: UUID
     session_id: UUID
@@ -33,6 +38,7 @@ class RunRequest(msgspec.Struct, frozen=True):
     state: dict[str, Any] | None = None
     repository_url: str | None = None
     branch: str | None = None
+    api_key: Secret | None = None
 
 
 class TextDelta(msgspec.Struct, frozen=True):
@@ -86,24 +92,31 @@ Item = TextDelta | ThinkingDelta | ToolUse | ToolResult | MessageDone | Usage | 
 class Step(msgspec.Struct, frozen=True):
     """Items that become durable together.
 
-    A resumable provider gives a `checkpoint` with every step: started again with it, it goes on exactly behind this
-    step. `state` replaces what the session keeps for the provider. A step that completes a message need not repeat its
-    deltas: deltas of a message that begins and is done in one step are left out.
+    A resumable provider gives a `checkpoint` where it changes: started again with the newest, it goes on exactly behind
+    the step that carried it. `state` replaces what the session keeps for the provider. A step that completes a message
+    need not repeat its deltas: deltas of a message that begins and is done in one step are left out.
+    `durable`: the next step is asked for only when this one is in the database. For what must be known to a successor
+    before something irrevocable is done outside.
     """
 
     items: Sequence[Item]
     checkpoint: dict[str, Any] | None = None
     state: dict[str, Any] | None = None
+    durable: bool = False
 
 
 class ProviderError(Exception):
-    """The provider cannot answer. `code` is stable and snake_case, `message` is for a person and holds no secret."""
+    """The provider cannot answer. `code` is stable and snake_case, `message` is for a person and holds no secret.
 
-    def __init__(self, code: str, message: str, *, retryable: bool) -> None:
+    `state`, if given, replaces what the session keeps for the provider, in the transaction that ends the run.
+    """
+
+    def __init__(self, code: str, message: str, *, retryable: bool, state: dict[str, Any] | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.retryable = retryable
+        self.state = state
 
 
 class ExecutionProvider(AService):
@@ -111,17 +124,29 @@ class ExecutionProvider(AService):
 
     `resumable`: after a take-over it continues from its checkpoint; otherwise it is run again from the prompt.
     `wants_history`: requests carry the earlier turns of the conversation.
+    `takes_keys`: users may store a key of their own for it.
     """
 
     order: ClassVar[int] = 50
     name: ClassVar[str]
     resumable: ClassVar[bool]
     wants_history: ClassVar[bool] = False
+    takes_keys: ClassVar[bool] = False
 
     @property
     @abstractmethod
     def unavailable_reason(self) -> str | None:
-        """Why prompts cannot be sent to it, for a person; None when they can."""
+        """Why prompts cannot be sent to it, whatever key goes with them, for a person; None when they can."""
+
+    @property
+    def key_needed(self) -> str | None:
+        """For a person: which key is missing when a request brings none. None if it can do without."""
+        return None
+
+    @property
+    def deployment_key(self) -> Secret | None:
+        """The key of requests whose user has none; None when there is no such key or it is not to be used."""
+        return None
 
     @abstractmethod
     def default_model(self) -> str | None:
@@ -131,6 +156,29 @@ class ExecutionProvider(AService):
     def run(self, request: RunRequest, checkpoint: dict[str, Any] | None) -> AsyncGenerator[Step]:
         """Answer. Raises `ProviderError`. Cancelled (the iterator is closed) when the run is interrupted or lost:
         then it lets go of the upstream at once."""
+
+
+RemoteStatus = Literal["running", "idle", "gone"]
+
+
+class RemoteProvider(ExecutionProvider):
+    """A provider whose sessions live elsewhere and go on without us: what is begun there has to be ended there.
+
+    Its `state` carries `"turn"`: `"open"` from before a prompt is sent there until its end was seen, else `"closed"`.
+    All methods may be called by any replica, at any time, more than once; they raise `ProviderError`.
+    """
+
+    @abstractmethod
+    async def look(self, state: dict[str, Any], api_key: Secret | None) -> RemoteStatus:
+        """What the remote session does. `gone`: it ended for good, or is not known there."""
+
+    @abstractmethod
+    async def interrupt(self, state: dict[str, Any], api_key: Secret | None) -> None:
+        """Make the remote session stop what it does. No error if it does nothing."""
+
+    @abstractmethod
+    async def archive(self, state: dict[str, Any], api_key: Secret | None) -> None:
+        """Put the remote session away for good. No error if it is gone."""
 
 
 class AProviders(AService):

@@ -4,6 +4,9 @@ Invariants:
 - What ends a run is appended with the same fence as everything else: after a take-over nothing of it is stored.
 - A `message` is appended only after the id of its first delta is known, because it names it.
 - Checkpoint and events of a step are one append, hence one transaction.
+- An append without events does not move the head's ordinal, so of two in a row the first, its answer lost, could be
+  carried out after the second. Hence what a step has to keep without having anything to say is kept back for the next
+  append; only a `durable` step is appended for its own sake, and an append with events follows it.
 """
 
 import asyncio
@@ -33,6 +36,7 @@ from webedt.providers.interface import (
     Item,
     MessageDone,
     ProviderError,
+    RemoteProvider,
     RunRequest,
     Step,
     TextDelta,
@@ -44,6 +48,7 @@ from webedt.providers.interface import (
 from webedt.services.endings import failed_data, interrupted_data
 
 PROVIDER_LETS_GO_SECONDS = 0.5
+REMOTE_INTERRUPT_SECONDS = 5.0
 
 
 class Preparation(NamedTuple):
@@ -71,6 +76,10 @@ class RunDriver:
         self._run_id = str(claim.run_id)
         self._first_deltas: dict[str, asyncio.Future[int]] = {}
         self._interrupted_by: str | None = None
+        self._request: RunRequest | None = None
+        self._state: dict[str, Any] | None = None
+        self._checkpoint_to_keep: str | None = None
+        self._state_to_keep: str | None = None
         self._stopping = asyncio.Event()
         self.released = False
         self._logger = structlog.get_logger(component="RunDriver").bind(
@@ -119,13 +128,26 @@ class RunDriver:
                 await self._log.flush()
                 return None
             outcome, data = ending
-            await self._log.append([NewEvent(outcome, data)], outcome=outcome)
+            await self._hand_over([NewEvent(outcome, data)], outcome)
             await self._log.flush()
         except ProducerClosed as closed:
             self._logger.info("run_lost", reason=str(closed))
             return None
         self._logger.info("run_ended", outcome=outcome)
+        if outcome == "interrupted":
+            await self._interrupt_remote()
         return outcome
+
+    async def _interrupt_remote(self) -> None:
+        """What was begun elsewhere is to end there too; if this does not reach it, the leader's sync will."""
+        remote, state = self._provider, self._state
+        if not isinstance(remote, RemoteProvider) or state is None or self._request is None:
+            return
+        try:
+            async with asyncio.timeout(REMOTE_INTERRUPT_SECONDS):
+                await remote.interrupt(state, self._request.api_key)
+        except (ProviderError, TimeoutError) as error:
+            self._logger.warning("remote_interrupt_failed", error=repr(error))
 
     async def _until_stopped(self) -> tuple[Outcome, str] | None:
         """Consume the provider until it is done or somebody stops it; returns the terminal event, if it is ours."""
@@ -164,6 +186,7 @@ class RunDriver:
             return None  # it failed because it was stopped
         if isinstance(error, ProviderError):
             self._logger.info("provider_error", code=error.code)
+            self._keep_back(None, error.state)
             data = failed_data(self.claim.run_id, error.code, error.message, retryable=error.retryable)
             return "failed", data
         self._logger.error("run_crashed", exc_info=error)
@@ -177,6 +200,7 @@ class RunDriver:
     async def _consume(self) -> str | None:
         """Append every step; returns the stop reason."""
         request, open_messages = await self._prepare()
+        self._request, self._state = request, request.state
         for message_id, seq in open_messages.items():
             known: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             known.set_result(seq)
@@ -191,12 +215,23 @@ class RunDriver:
 
     async def _append(self, step: Step) -> None:
         events = await self._events(step.items)
-        if events or step.checkpoint is not None or step.state is not None:
-            await self._log.append(
-                events,
-                checkpoint=None if step.checkpoint is None else encode_data(step.checkpoint),
-                provider_state=None if step.state is None else encode_data(step.state),
-            )
+        self._keep_back(step.checkpoint, step.state)
+        if events or step.durable:
+            await self._hand_over(events)
+        if step.durable:
+            await self._log.flush()
+
+    def _keep_back(self, checkpoint: dict[str, Any] | None, state: dict[str, Any] | None) -> None:
+        if checkpoint is not None:
+            self._checkpoint_to_keep = encode_data(checkpoint)
+        if state is not None:
+            self._state = state
+            self._state_to_keep = encode_data({"provider": self._provider.name, **state})
+
+    async def _hand_over(self, events: Sequence[NewEvent], outcome: Outcome | None = None) -> None:
+        checkpoint, self._checkpoint_to_keep = self._checkpoint_to_keep, None
+        state, self._state_to_keep = self._state_to_keep, None
+        await self._log.append(events, checkpoint=checkpoint, provider_state=state, outcome=outcome)
 
     async def _events(self, items: Sequence[Item]) -> list[NewEvent]:
         # Deltas of a message that begins in this very step and is done in it say nothing that the message does not.

@@ -22,6 +22,7 @@ from webedt.log.interface import AEventWriter
 from webedt.log.producer import EntryRefused, LogDefect, StaleFence
 from webedt.providers.interface import AProviders
 from webedt.services.claims import CANDIDATES, Claims, Ended
+from webedt.services.credentials import ACredentials
 from webedt.services.driver import RunDriver
 from webedt.services.preparation import Preparer
 from webedt.telemetry.metrics import Metrics
@@ -83,7 +84,7 @@ class Execution(BaseService, AExecution):
         self._heartbeat = self.services.get(AHeartbeat)
         self._writer = self.services.get(AEventWriter)
         self._providers = self.services.get(AProviders)
-        self._preparer = Preparer(self._database)
+        self._preparer = Preparer(self._database, self.services.get(ACredentials))
         self._claims = Claims(
             self._database,
             self._heartbeat,

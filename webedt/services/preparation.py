@@ -11,14 +11,16 @@ from webedt.domain.errors import Unavailable
 from webedt.domain.events import MESSAGE, USER_MESSAGE
 from webedt.domain.runs import Claim
 from webedt.providers.interface import ExecutionProvider, RunRequest, Turn
+from webedt.services.credentials import ACredentials
 from webedt.services.driver import Preparation
 
 TRY_AGAIN_SECONDS = 0.1
 
 
 class Preparer:
-    def __init__(self, database: ADatabase) -> None:
+    def __init__(self, database: ADatabase, credentials: ACredentials) -> None:
         self._database = database
+        self._credentials = credentials
         self._sql = load_queries("events")
 
     async def prepare(self, claim: Claim, provider: ExecutionProvider) -> Preparation:
@@ -33,7 +35,8 @@ class Preparer:
             model=claim.model,
             prompt=claim.prompt,
             history=history,
-            state=claim.provider_state,
+            state=_state_of(provider, claim.provider_state),
+            api_key=await self._credentials.key_for(claim.user_id, provider),
             repository_url=claim.repository_url,
             branch=claim.branch,
         )
@@ -58,3 +61,8 @@ class Preparer:
             except Unavailable:
                 await self._database.wait_until_ready()
                 await asyncio.sleep(TRY_AGAIN_SECONDS)
+
+
+def _state_of(provider: ExecutionProvider, state: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What the session keeps belongs to the provider that left it there."""
+    return state if state is not None and state.get("provider") == provider.name else None
