@@ -70,8 +70,9 @@ CREATE TABLE chat_sessions (
 CREATE INDEX chat_sessions_by_user ON chat_sessions (user_id, created_at DESC, id DESC);
 CREATE INDEX chat_sessions_by_change ON chat_sessions (user_id, updated_at DESC);
 CREATE INDEX chat_sessions_in_trash ON chat_sessions (deleted_at) WHERE deleted_at IS NOT NULL;
--- Sessions that keep something for their provider elsewhere: the leader's sync looks here.
-CREATE INDEX chat_sessions_remote ON chat_sessions (updated_at) WHERE provider_state IS NOT NULL;
+-- Remote sessions that may still be at work, or that nobody needs any more: the leader's sync looks here.
+CREATE INDEX chat_sessions_remote ON chat_sessions (updated_at)
+    WHERE provider_state IS NOT NULL AND (deleted_at IS NOT NULL OR provider_state ->> 'turn' = 'open');
 CREATE INDEX chat_sessions_running ON chat_sessions (updated_at) WHERE status = 'running';
 
 -- Sessions whose rows are gone and whose events are being removed, a batch at a time.

@@ -33,6 +33,8 @@ from webedt.log.interface import AEventWriter
 from webedt.log.tails import ATails, Tails
 from webedt.log.writer import EventWriter
 from webedt.providers.anthropic import AnthropicProvider
+from webedt.providers.claude import ClaudeProvider
+from webedt.providers.claude_client import AClaudeWebClient, ClaudeWebClient
 from webedt.providers.interface import AProviders, ExecutionProvider
 from webedt.providers.registry import Providers
 from webedt.providers.simulated import SimulatedProvider
@@ -42,6 +44,7 @@ from webedt.services.credentials import ACredentials, Credentials
 from webedt.services.execution import AExecution, Execution
 from webedt.services.fleet_status import AFleetStatus, FleetStatus
 from webedt.services.lists import ALists, Lists
+from webedt.services.remote_sync import ARemoteSync, RemoteSync
 from webedt.services.retention import ARetention, Retention
 from webedt.services.runs import ARuns, Runs
 from webedt.services.sealing import Sealer
@@ -105,11 +108,14 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
     provider.register(AEventWriter, EventWriter(metrics, lease))
     provider.register(AAuth, Auth(settings.secret, settings.auth_rate_limit_per_minute))
     provider.register(ASessions, Sessions())
+    web = ClaudeWebClient(settings)
+    provider.register(AClaudeWebClient, web)
     providers: list[ExecutionProvider] = [
         SimulatedProvider(allowed=settings.simulated_allowed),
         AnthropicProvider(settings),
+        ClaudeProvider(settings, web),
     ]
-    provider.register(AProviders, Providers(providers, settings.chosen_provider))
+    provider.register(AProviders, Providers(providers, settings.chosen_provider, metrics))
     provider.register(ACredentials, Credentials(Sealer(settings.encryption_keys or (settings.secret,))))
     execution = Execution(
         identity,
@@ -130,6 +136,12 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
         lease_seconds=lease,
     )
     provider.register(ACleanup, cleanup)
+    remote_sync = RemoteSync(
+        interval_seconds=settings.remote_sync_seconds,
+        budget_seconds=lease * 0.7,
+        silent_seconds=3 * settings.provider_silence_seconds,
+    )
+    provider.register(ARemoteSync, remote_sync)
     retention = Retention(
         compact_after_seconds=settings.compact_after_minutes * 60,
         trash_seconds=settings.trash_retention_days * 86400,

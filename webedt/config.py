@@ -262,6 +262,12 @@ class Settings:
         "CLAUDE_AGENT_ID", "With CLAUDE_ENVIRONMENT_ID: switches the claude provider (managed agent sessions) on.", ""
     )
     claude_environment_id: str = _setting("CLAUDE_ENVIRONMENT_ID", "Where managed agent sessions run.", "")
+    claude_confirm_tools: bool = _setting(
+        "CLAUDE_CONFIRM_TOOLS",
+        "What is answered when an agent asks whether it may use a tool: on is yes. Its own policy should not ask.",
+        False,
+        _switch,
+    )
     openai_api_key: str = _setting("OPENAI_API_KEY", "For openai, where the user has no key.", "", secret=True)
     openai_base_url: str = _setting(
         "OPENAI_BASE_URL",

@@ -12,7 +12,8 @@ CREATE TABLE credentials (
 
 ALTER TABLE users ADD COLUMN default_provider text, ADD COLUMN default_model text;
 
--- What the leader's sync looks for: sessions that keep something for their provider elsewhere.
-CREATE INDEX chat_sessions_remote ON chat_sessions (updated_at) WHERE provider_state IS NOT NULL;
+-- What the leader's sync looks for: remote sessions that may still be at work, or that nobody needs any more.
+CREATE INDEX chat_sessions_remote ON chat_sessions (updated_at)
+    WHERE provider_state IS NOT NULL AND (deleted_at IS NOT NULL OR provider_state ->> 'turn' = 'open');
 
 INSERT INTO schema_migrations (version, name) VALUES (3, 'providers');

@@ -17,6 +17,7 @@ from webedt.http.lifecycle import Lifecycle
 from webedt.http.routes import Access, Route
 from webedt.http.stream_registry import AStreams
 from webedt.kernel import ServiceContainer
+from webedt.providers.interface import AProviders
 from webedt.services.cleanup import ACleanup
 from webedt.services.fleet_status import AFleetStatus
 from webedt.telemetry.metrics import Metrics
@@ -48,6 +49,7 @@ class OperationsServices(ServiceContainer):
     streams: AStreams
     cleanup: ACleanup
     fleet: AFleetStatus
+    providers: AProviders
 
 
 def operations_routes(
@@ -93,7 +95,9 @@ def operations_routes(
         database, stats = services.database.state, services.database.stats
         seen = await _look() if database.reason is None else None
         healthy = database.reason is None and seen is not None
-        degraded = not services.bus.connected or lifecycle.draining
+        breakers = services.providers.breakers
+        dead_upstream = any(breaker.state == "open" for breaker in breakers.values())
+        degraded = not services.bus.connected or lifecycle.draining or dead_upstream
         body: dict[str, Any] = {
             "status": "unhealthy" if not healthy else "degraded" if degraded else "healthy",
             "container": identity.container_id,
@@ -117,6 +121,10 @@ def operations_routes(
             },
             "streams": {"active": services.streams.active},
             "listener": {"connected": services.bus.connected},
+            "upstreams": [
+                {"provider": name, "breaker": breaker.state, "failures": breaker.failures}
+                for name, breaker in breakers.items()
+            ],
             **(seen or NOTHING_SEEN),
         }
         return json_response(body, 200 if healthy else 503)

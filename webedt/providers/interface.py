@@ -4,7 +4,7 @@ A provider turns a `RunRequest` into an async generator of `Step`s. It knows not
 """
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 
@@ -12,6 +12,7 @@ import msgspec
 
 from webedt.domain.secrets import Secret
 from webedt.kernel import AService
+from webedt.providers.breaker import CircuitBreaker
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -148,6 +149,11 @@ class ExecutionProvider(AService):
         """The key of requests whose user has none; None when there is no such key or it is not to be used."""
         return None
 
+    @property
+    def breaker(self) -> CircuitBreaker | None:
+        """Of its upstream; None if it has none."""
+        return None
+
     @abstractmethod
     def default_model(self) -> str | None:
         """The model of a prompt that names none."""
@@ -192,6 +198,11 @@ class AProviders(AService):
     @property
     @abstractmethod
     def names(self) -> Sequence[str]: ...
+
+    @property
+    @abstractmethod
+    def breakers(self) -> Mapping[str, CircuitBreaker]:
+        """The circuit breakers of this replica, by the provider whose upstream they guard."""
 
     @property
     @abstractmethod

@@ -4,7 +4,7 @@ A sealed text carries the id of the key that sealed it, so that an older key kee
 is configured. What it belongs to (user and provider) is authenticated with it: moved to another row it does not open.
 """
 
-import os
+import secrets
 from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
@@ -21,15 +21,15 @@ class CannotOpen(Exception):
 
 
 class Sealer:
-    """The first secret seals, all open. Secrets are texts of any length; keys are derived from them (HKDF-SHA-256)."""
+    """The first passphrase seals, all open. They are texts of any length; keys are derived from them (HKDF-SHA-256)."""
 
-    def __init__(self, secrets: Sequence[str]) -> None:
-        self._keys = dict(_derive(secret) for secret in secrets)
+    def __init__(self, passphrases: Sequence[str]) -> None:
+        self._keys = dict(_derive(passphrase) for passphrase in passphrases)
         self.key_id = next(iter(self._keys))
 
     def seal(self, text: str, belongs_to: str) -> bytes:
         """Nonce and ciphertext, sealed by the key `key_id`."""
-        nonce = os.urandom(NONCE_BYTES)
+        nonce = secrets.token_bytes(NONCE_BYTES)
         return nonce + self._keys[self.key_id].encrypt(nonce, text.encode(), belongs_to.encode())
 
     def open(self, sealed: bytes, key_id: bytes, belongs_to: str) -> str:
@@ -43,6 +43,7 @@ class Sealer:
             raise CannotOpen from None
 
 
-def _derive(secret: str) -> tuple[bytes, AESGCM]:
-    material = HKDF(hashes.SHA256(), KEY_ID_BYTES + 32, salt=None, info=b"webedt credentials").derive(secret.encode())
+def _derive(passphrase: str) -> tuple[bytes, AESGCM]:
+    derivation = HKDF(hashes.SHA256(), KEY_ID_BYTES + 32, salt=None, info=b"webedt credentials")
+    material = derivation.derive(passphrase.encode())
     return material[:KEY_ID_BYTES], AESGCM(material[KEY_ID_BYTES:])

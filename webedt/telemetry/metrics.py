@@ -49,6 +49,9 @@ class Metrics:
         self.runs_recovered = self._counter("webedt_runs_recovered", "Runs taken over from another replica.")
         self.orphans_cleaned = self._counter("webedt_orphans_cleaned", "Sessions ended by the orphan sweep.")
         self.leader = self._gauge("webedt_leader", "1 if this replica leads the task.", "task")
+        self.upstream_breaker = self._gauge(
+            "webedt_upstream_breaker", "1 for the state of an upstream's circuit breaker.", "provider", "state"
+        )
         self.listener_connected = self._gauge("webedt_listener_connected", "1 if notifications come in.")
         self.uptime = self._gauge("webedt_uptime_seconds", "Seconds since the process began.")
         self.build_info = self._gauge("webedt_build_info", "Always 1.", "version", "commit")

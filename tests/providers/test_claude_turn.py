@@ -1,0 +1,229 @@
+"""What remote events of a managed agent session mean, and that each is taken once."""
+
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from webedt.providers.claude_turn import RECENT_IDS, Position, Turn
+from webedt.providers.interface import Item, MessageDone, TextDelta, ToolResult, ToolUse, Usage
+
+Event = dict[str, Any]
+
+
+def at(second: int) -> str:
+    return f"2026-11-23T10:{second // 60:02}:{second % 60:02}.000001Z"
+
+
+def event(number: int, kind: str, **fields: Any) -> Event:
+    return {"id": f"sevt_{number}", "type": kind, "processed_at": at(number), **fields}
+
+
+def message(number: int, text: str) -> Event:
+    return event(number, "agent.message", content=[{"type": "text", "text": text}])
+
+
+def preview(number: int, *texts: str) -> list[Event]:
+    start = {"type": "event_start", "event": {"type": "agent.message", "id": f"sevt_{number}"}}
+    deltas = [
+        {
+            "type": "event_delta",
+            "event_id": f"sevt_{number}",
+            "delta": {"type": "content_delta", "index": 0, "content": {"type": "text", "text": text}},
+        }
+        for text in texts
+    ]
+    return [start, *deltas]
+
+
+def running(number: int = 0) -> Event:
+    return event(number, "session.status_running")
+
+
+def idle(number: int, **reason: Any) -> Event:
+    return event(number, "session.status_idle", stop_reason=reason or {"type": "end_turn"})
+
+
+def fresh() -> Turn:
+    return Turn(Position(), None, 0)
+
+
+def take(turn: Turn, *events: Event) -> list[Item]:
+    return [item for one in events for item in turn.take(one)]
+
+
+def test_a_message_is_previewed_and_then_said_whole() -> None:
+    turn = fresh()
+    items = take(turn, running(), *preview(1, "Hel", "lo"), message(1, "Hello"), idle(2))
+    assert items == [
+        TextDelta("sevt_1", "Hel"),
+        TextDelta("sevt_1", "lo"),
+        MessageDone("sevt_1", [{"type": "text", "text": "Hello"}]),
+    ]
+    assert turn.ended is not None
+    assert turn.ended.stop_reason == "end_turn"
+
+
+def test_an_event_that_comes_twice_is_taken_once() -> None:
+    turn = fresh()
+    assert len(take(turn, running(), message(1, "a"), message(1, "a"))) == 1
+
+
+def test_a_queued_prompt_takes_its_place_when_it_is_processed() -> None:
+    turn = fresh()
+    queued = {"id": "sevt_9", "type": "user.message", "processed_at": None, "content": []}
+    take(turn, queued)
+    assert turn.checkpoint["position"]["ids"] == []
+    take(turn, {**queued, "processed_at": at(9)})
+    assert [name for name, _at in turn.checkpoint["position"]["ids"]] == ["sevt_9"]
+
+
+def test_tools_keep_their_ids() -> None:
+    items = take(
+        fresh(),
+        event(1, "agent.tool_use", name="bash", input={"command": "ls"}),
+        event(2, "agent.tool_result", tool_use_id="sevt_1", content=[{"type": "text", "text": "a"}]),
+        event(3, "agent.mcp_tool_use", mcp_server_name="github", name="search", input={}),
+        event(4, "agent.mcp_tool_result", mcp_tool_use_id="sevt_3", is_error=True),
+    )
+    assert items == [
+        ToolUse("sevt_1", "sevt_1", "bash", {"command": "ls"}),
+        ToolResult("sevt_1", [{"type": "text", "text": "a"}], False),
+        ToolUse("sevt_3", "sevt_3", "github.search", {}),
+        ToolResult("sevt_3", [], True),
+    ]
+
+
+def test_usage_counts_each_request_and_the_cost_since_last_time() -> None:
+    turn = Turn(Position(), None, cost_cents=250)
+    used = {
+        "input_tokens": 10, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 100, "output_tokens": 7,
+    }  # fmt: skip
+    cost = {"list_cost": {"amount": "262", "currency": "USD"}}
+    items = take(
+        turn,
+        running(),
+        event(1, "span.model_request_end", model_usage=used, is_error=False),
+        event(2, "session.usage", usage=cost),
+        event(3, "session.usage", usage=cost),
+    )
+    assert items == [Usage(115, 7), Usage(0, 0, 0.12)]
+    assert turn.cost_cents == 262
+
+
+def test_an_idle_session_before_the_prompt_ends_nothing() -> None:
+    turn = fresh()
+    take(turn, idle(1))
+    assert turn.ended is None
+    take(turn, running(2), idle(3))
+    assert turn.ended is not None
+
+
+def test_a_request_that_fails_takes_back_what_was_previewed() -> None:
+    turn = fresh()
+    items = take(turn, running(), *preview(1, "Hel"), event(2, "span.model_request_end", model_usage={}, is_error=True))
+    assert items[1] == MessageDone("sevt_1", [])
+    assert take(turn, *preview(3, "Hello"))[0] == TextDelta("sevt_3", "Hello")
+
+
+def test_after_a_reconnection_a_message_is_not_continued_in_the_middle() -> None:
+    turn = fresh()
+    take(turn, running(), *preview(1, "Hel"))
+    turn.reconnected()
+    assert take(turn, *preview(1, "lo")) == []
+    again = Turn(Position(), turn.checkpoint, 0)
+    assert take(again, *preview(1, "lo")) == []
+    assert take(again, message(1, "Hello")) == [MessageDone("sevt_1", [{"type": "text", "text": "Hello"}])]
+
+
+def test_errors_end_the_turn_in_words_of_ours() -> None:
+    secret = {"type": "billing_error", "message": "card 4242 of bob", "retry_status": {"type": "terminal"}}
+    turn = fresh()
+    take(turn, running(), event(1, "session.error", error=secret), event(2, "session.status_terminated"))
+    assert turn.ended is not None
+    assert turn.ended.terminated
+    failure = turn.ended.failure
+    assert failure is not None
+    assert (failure.code, failure.retryable) == ("provider_billing", False)
+    assert "4242" not in failure.message
+
+
+def test_what_the_agent_recovers_from_ends_nothing() -> None:
+    retrying = {"type": "model_overloaded_error", "message": "", "retry_status": {"type": "retrying"}}
+    turn = fresh()
+    take(turn, running(), event(1, "session.error", error=retrying), event(2, "session.status_rescheduled"))
+    assert turn.ended is None
+    take(turn, idle(3, type="retries_exhausted"))
+    assert turn.ended is not None
+    assert turn.ended.failure is not None
+    assert (turn.ended.failure.code, turn.ended.failure.retryable) == ("provider_overloaded", True)
+
+
+def test_a_question_of_the_agent_outlives_the_replica() -> None:
+    turn = fresh()
+    take(turn, running(), event(1, "agent.tool_use", name="bash", input={}))
+    take(turn, idle(2, type="requires_action", event_ids=["sevt_1"]))
+    assert turn.ended is None
+    assert Turn(Position(), turn.checkpoint, 0).blocked_on == ("sevt_1",)
+
+
+def test_the_position_stays_small_and_bounds_the_list_by_what_it_dropped() -> None:
+    position = Position().including([(f"e{n}", at(n)) for n in range(RECENT_IDS + 3)])
+    assert len(position.ids) == RECENT_IDS
+    assert position.after == at(2)
+
+
+class Reader:
+    """Takes a remote log over connections and crashes, and keeps what a database would keep."""
+
+    def __init__(self, log: list[Event]) -> None:
+        self.log = log
+        self.turn = fresh()
+        self.kept: list[Item] = []
+        self.checkpoint: dict[str, Any] | None = None
+
+    def connect(self, opened_at: int, listed_at: int, ended_at: int) -> None:
+        """The stream is opened when `opened_at` events were logged, lists later, and ends still later."""
+        after = self.turn.position.after
+        listed = [one for one in self.log[:listed_at] if after is None or one["processed_at"] > after]
+        for one in [*listed, *self.log[opened_at:ended_at]]:
+            if items := self.turn.take(one):
+                self.kept += items
+                self.checkpoint = msgspec.json.decode(msgspec.json.encode(self.turn.checkpoint))
+
+    def crash(self) -> None:
+        self.turn = Turn(Position(), self.checkpoint, 0)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    kinds=st.lists(st.sampled_from(["message", "tool", "usage", "nothing"]), max_size=60),
+    connections=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3), st.integers(0, 9), st.booleans())),
+    ties=st.booleans(),
+)
+def test_whatever_breaks_every_event_is_taken_once(
+    kinds: list[str], connections: list[tuple[int, int, int, bool]], ties: bool
+) -> None:
+    """Connections that end anywhere, overlaps of list and stream, and successors that have only the checkpoint."""
+    makers = {
+        "message": lambda n: message(n, str(n)),
+        "tool": lambda n: event(n, "agent.tool_use", name="bash", input={"n": n}),
+        "usage": lambda n: event(n, "span.model_request_end", model_usage={"output_tokens": n}),
+        "nothing": lambda n: event(n, "span.model_request_start"),
+    }
+    log = [running(0), *(makers[kind](n) for n, kind in enumerate(kinds, 1)), idle(len(kinds) + 1)]
+    if ties:
+        log = [{**one, "processed_at": at(int(one["id"].removeprefix("sevt_")) // 3)} for one in log]
+    reader = Reader(log)
+    happened = 0
+    for gap, until_listed, live, crashes in connections:
+        opened_at = happened + gap
+        happened = opened_at + until_listed + live
+        reader.connect(opened_at, opened_at + until_listed, happened)
+        if crashes and reader.turn.ended is None:
+            reader.crash()
+    if reader.turn.ended is None:
+        reader.connect(len(log), len(log), len(log))
+    assert reader.turn.ended is not None
+    assert reader.kept == take(fresh(), *log)
