@@ -16,7 +16,7 @@ import msgspec
 
 from webedt.providers.interface import Item, MessageDone, ProviderError, TextDelta, ToolResult, ToolUse, Usage
 
-RECENT_IDS = 16
+RECENT_IDS = 8
 AGENT_TOOLS = ("agent.tool_use", "agent.mcp_tool_use", "agent.custom_tool_use")
 
 # What is said of an error in the remote session: code, words. The upstream's own words may quote what they please.
