@@ -11,6 +11,7 @@ it still is what was judged. An upstream that does not answer is left alone by i
 
 import asyncio
 import time
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 from uuid import UUID
@@ -42,6 +43,10 @@ Work = Callable[[Any, dict[str, Any], RemoteProvider, Secret | None], Awaitable[
 class ARemoteSync(AService):
     order: ClassVar[int] = 90
 
+    @abstractmethod
+    async def reconcile(self) -> int:
+        """One round, as the leader makes it at its interval; answers how many sessions were put right."""
+
 
 class RemoteSync(BaseService, ARemoteSync):
     """`budget_seconds`: longest single round, shorter than the leader's lease. `silent_seconds`: see the third case."""
@@ -62,10 +67,12 @@ class RemoteSync(BaseService, ARemoteSync):
         found = {name: self._providers.get(name) for name in self._providers.names}
         self._remote = {name: one for name, one in found.items() if isinstance(one, RemoteProvider)}
         if self._remote:
-            self.services.get(ALeadership).add(LeaderTask(REMOTE_SYNC, self._interval, self._sync))
+            self.services.get(ALeadership).add(LeaderTask(REMOTE_SYNC, self._interval, self._lead))
 
-    async def _sync(self, _fencing: int) -> int:
-        """One round; answers how many sessions were put right."""
+    async def _lead(self, _fencing: int) -> int:
+        return await self.reconcile()
+
+    async def reconcile(self) -> int:
         now = time.monotonic()
         self._left_alone = {key: until for key, until in self._left_alone.items() if until > now}
         alone = list(self._left_alone)

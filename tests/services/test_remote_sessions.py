@@ -1,0 +1,217 @@
+"""Remote sessions under real runs: replicas that die, people who interrupt and delete, and the leader's sync."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.support.claude_fake import AGENT, ENVIRONMENT, FakeClaude, fake_claude
+from tests.support.claude_mapping import remote_items
+from tests.support.log_harness import LogDatabase, Logged
+from tests.support.replica import Replica, of_run, only, until_status
+from tests.support.waiting import eventually
+from webedt.providers.interface import AProviders, Item, MessageDone, ToolResult, ToolUse, Usage
+from webedt.services.remote_sync import ARemoteSync
+
+WORKING = "[[messages=500 rate=50]]"
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeClaude]:
+    async with fake_claude() as one:
+        yield one
+
+
+def replica_of(fake: FakeClaude, database_url: str, name: str, **settings: Any) -> Replica:
+    chosen = {
+        "anthropic_base_url": fake.url,
+        "anthropic_api_key": "sk-deployment",
+        "claude_agent_id": AGENT,
+        "claude_environment_id": ENVIRONMENT,
+        "provider_silence_seconds": 1.0,
+        "remote_sync_seconds": 0.1,
+        **settings,
+    }
+    return Replica(database_url, name, **chosen)
+
+
+@pytest.fixture
+async def replica(fake: FakeClaude, database_url: str) -> AsyncIterator[Replica]:
+    async with replica_of(fake, database_url, "a").running() as one:
+        yield one
+
+
+async def remote_of(log: LogDatabase, session_id: UUID) -> Any:
+    state = await log.connection.fetchval("SELECT provider_state FROM chat_sessions WHERE id = $1", session_id)
+    return None if state is None else json.loads(state)
+
+
+async def until_turn(log: LogDatabase, session_id: UUID, turn: str) -> Any:
+    async def look() -> Any:
+        state = await remote_of(log, session_id)
+        return state if state is not None and state["turn"] == turn else None
+
+    return await eventually(look, f"turn is {turn}")
+
+
+def ingested(events: list[Logged]) -> list[Item]:
+    """Our log as a provider's items: all that is not a delta and not ours alone."""
+    items: list[Item] = []
+    for event in events:
+        data = json.loads(event.data)
+        match event.type:
+            case "message":
+                items.append(MessageDone(data["messageId"], data["content"]))
+            case "tool_use":
+                items.append(ToolUse(data["messageId"], data["toolUseId"], data["name"], data["input"]))
+            case "tool_result":
+                items.append(ToolResult(data["toolUseId"], data["content"], data["isError"]))
+            case "usage":
+                items.append(Usage(data["inputTokens"], data["outputTokens"], data.get("costUsd")))
+    return items
+
+
+async def test_every_remote_event_is_taken_once_over_fifty_takeovers(
+    fake: FakeClaude, database_url: str, log: LogDatabase
+) -> None:
+    """Fifty runs, each at a moment of its own when their replica is killed: a run is begun every 25 ms."""
+    choose = random.Random(4)
+    async with replica_of(fake, database_url, "heir", max_active_runs=0, lease_seconds=2.0).running() as heir:
+        killed = replica_of(fake, database_url, "killed", lease_seconds=2.0)
+        await killed.provider.initialize()
+        await killed.heartbeat.wait_until_valid()
+        await heir.may_take_over()
+        runs = []
+        for n in range(50):
+            rate = choose.choice([5, 8, 12])
+            text = f"Run {n} [[messages={choose.randint(3, 5)} tools=1 deltas=4 rate={rate}]]"
+            runs.append(await killed.prompt(log, text, provider="claude"))
+            await asyncio.sleep(0.02)
+        await killed.crash()
+        taken_over = 0
+        for run in runs:
+            row = await until_status(log, run.run_id, "completed", "failed", seconds=40)
+            assert row["status"] == "completed"
+            taken_over += row["attempt"] > 1
+            events = await log.log(run.session_id)
+            assert [event.id for event in events] == list(range(1, len(events) + 1))
+            only(events, "completed")
+            state = await remote_of(log, run.session_id)
+            assert ingested(events) == remote_items(fake.log(state["session"]))
+        assert taken_over > 25
+        assert fake.arrived["create"] == fake.arrived["user.message"] == 50
+        await killed.provider.reset()
+
+
+async def test_an_interrupt_stops_the_remote_agent_too(fake: FakeClaude, replica: Replica, log: LogDatabase) -> None:
+    run = await replica.prompt(log, WORKING, provider="claude")
+    state = await until_turn(log, run.session_id, "open")
+    await fake.logged(state["session"], "agent.message")
+    await replica.runs.interrupt(log.user_id, run.session_id, run.run_id)
+    await until_status(log, run.run_id, "interrupted", seconds=2)
+    await fake.logged(state["session"], "user.interrupt", within=2)
+    await fake.logged(state["session"], "session.status_idle")
+    await until_turn(log, run.session_id, "settled")
+
+
+async def test_an_interrupt_that_does_not_get_through_is_made_good_by_the_sync(
+    fake: FakeClaude, replica: Replica, log: LogDatabase
+) -> None:
+    run = await replica.prompt(log, WORKING, provider="claude")
+    state = await until_turn(log, run.session_id, "open")
+    await fake.logged(state["session"], "agent.message")
+    fake.fail("send", "status", status=503)
+    await replica.runs.interrupt(log.user_id, run.session_id, run.run_id)
+    await until_status(log, run.run_id, "interrupted", seconds=2)
+    await fake.logged(state["session"], "session.status_idle", within=10)
+    await until_turn(log, run.session_id, "settled")
+
+
+async def test_after_an_interrupt_the_next_prompt_goes_on_in_the_same_remote_session(
+    fake: FakeClaude, replica: Replica, log: LogDatabase
+) -> None:
+    run = await replica.prompt(log, WORKING, provider="claude")
+    state = await until_turn(log, run.session_id, "open")
+    await fake.logged(state["session"], "agent.message")
+    following = await replica.prompt(log, "[[messages=1]]", run.session_id, on_busy="interrupt")
+    await until_status(log, following.run_id, "completed")
+    assert (await remote_of(log, run.session_id))["session"] == state["session"]
+    messages = [event for event in of_run(await log.log(run.session_id), following.run_id) if event.type == "message"]
+    texts = [block["text"] for event in messages for block in json.loads(event.data)["content"] if "text" in block]
+    assert [text.split(",")[0] for text in texts] == ["Turn 2"]
+
+
+async def test_a_deleted_session_is_archived_and_one_that_is_restored_begins_anew(
+    fake: FakeClaude, replica: Replica, log: LogDatabase
+) -> None:
+    run = await replica.prompt(log, WORKING, provider="claude")
+    state = await until_turn(log, run.session_id, "open")
+    await fake.logged(state["session"], "agent.message")
+    await replica.sessions.delete(log.user_id, run.session_id)
+    await eventually(lambda: fake.arrived["archive"] == 1, "archived")
+    assert fake.sessions[state["session"]].status != "running"
+
+    async def forgotten() -> bool:
+        return await remote_of(log, run.session_id) is None
+
+    await eventually(forgotten, "no remote session any more")
+    await replica.sessions.restore(log.user_id, run.session_id)
+    again = await replica.prompt(log, "[[messages=1]]", run.session_id)
+    await until_status(log, again.run_id, "completed")
+    assert fake.arrived["create"] == 2
+
+
+async def test_a_run_whose_end_was_missed_is_woken(fake: FakeClaude, database_url: str, log: LogDatabase) -> None:
+    """The driver's own look is made so late that only the sync can be it."""
+    async with replica_of(fake, database_url, "a", provider_silence_seconds=60.0).running() as replica:
+        sync: Any = replica.provider.get(ARemoteSync)
+        sync._silent = 0.5
+        fake.fail("stream", "silent", after=3)
+        run = await replica.prompt(log, "[[messages=2]]", provider="claude")
+        row = await until_status(log, run.run_id, "completed")
+        assert (row["attempt"], row["handovers"]) == (2, 1)
+        state = await remote_of(log, run.session_id)
+        assert ingested(await log.log(run.session_id)) == remote_items(fake.log(state["session"]))
+
+
+async def test_a_dead_upstream_is_left_alone_and_seen_to_when_it_is_back(
+    fake: FakeClaude, database_url: str, log: LogDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webedt.services.remote_sync.LEFT_ALONE_SECONDS", 0.0)
+    async with replica_of(fake, database_url, "a", provider_max_retries=0).running() as replica:
+        runs = [await replica.prompt(log, WORKING, provider="claude") for _ in range(6)]
+        for run in runs:
+            state = await until_turn(log, run.session_id, "open")
+            await fake.logged(state["session"], "agent.message")
+        dead = fake.fail("*", "status", status=503, count=100_000)
+        breaker: Any = replica.provider.get(AProviders).breakers["claude"]
+        for run in runs:
+            await replica.runs.interrupt(log.user_id, run.session_id, run.run_id)
+            await until_status(log, run.run_id, "interrupted", seconds=3)
+        await eventually(lambda: breaker.state == "open", "open")
+        await asyncio.sleep(0.3)  # what was on its way
+        seen = len(fake.requests)
+        await asyncio.sleep(0.5)
+        assert len(fake.requests) == seen
+        fake.faults.remove(dead)
+        breaker._open_seconds = 0.2
+        for run in runs:
+            await until_turn(log, run.session_id, "settled")
+        assert breaker.state == "closed"
+
+
+async def test_a_stored_key_that_cannot_be_read_ends_the_run_and_says_so(
+    fake: FakeClaude, replica: Replica, log: LogDatabase
+) -> None:
+    await log.connection.execute(
+        "INSERT INTO credentials (user_id, provider, key_id, sealed) VALUES ($1, 'claude', '\\x00', '\\x00')",
+        log.user_id,
+    )
+    run = await replica.prompt(log, provider="claude")
+    await until_status(log, run.run_id, "failed")
+    _seq, data = only(await log.log(run.session_id), "failed")
+    assert data["code"] == "credential_unreadable"
