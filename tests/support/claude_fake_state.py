@@ -46,6 +46,7 @@ class Clock:
         self._options = options
         self._last = 0
         self._given = 0
+        self._shared = ""
 
     def now(self) -> str:
         self._last = max(self._last + 1, time.time_ns() // 1000)
@@ -53,10 +54,10 @@ class Clock:
 
     def stamp(self) -> str:
         """The time of an event: one that its neighbours share, where ties are asked for."""
-        if self._last == 0 or self._given % max(self._options.ties, 1) == 0:
-            self.now()
+        if self._given % max(self._options.ties, 1) == 0:
+            self._shared = self.now()
         self._given += 1
-        return iso(self._last)
+        return self._shared
 
 
 def iso(microseconds: int) -> str:
