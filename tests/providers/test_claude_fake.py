@@ -1,69 +1,23 @@
 """The fake Managed Agents API through the official SDK: what it says is what the SDK's types say, and nothing more."""
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import anthropic
 import pytest
-from anthropic import AsyncAnthropic, BaseModel
 from anthropic.lib.sessions import accumulate_managed_agents_event
 
-from tests.support.claude_fake import AGENT, ENVIRONMENT, FakeClaude, fake_claude
-
-PREVIEWS: Any = ["agent.message", "agent.thinking"]
-
-
-@asynccontextmanager
-async def client_of(fake: FakeClaude, key: str = "sk-one") -> AsyncIterator[AsyncAnthropic]:
-    async with AsyncAnthropic(api_key=key, base_url=fake.url, max_retries=0) as client:
-        yield client
-
-
-@asynccontextmanager
-async def session_with(**how: Any) -> AsyncIterator[tuple[FakeClaude, AsyncAnthropic, str]]:
-    async with fake_claude(**how) as fake, client_of(fake) as client:
-        session = await client.beta.sessions.create(agent=AGENT, environment_id=ENVIRONMENT)
-        yield fake, client, session.id
-
-
-def prompt(text: str = "Do something.") -> Any:
-    return {"type": "user.message", "content": [{"type": "text", "text": text}]}
-
-
-async def say(client: AsyncAnthropic, session_id: str, *events: Any) -> list[Any]:
-    return list((await client.beta.sessions.events.send(session_id, events=events)).data or [])
-
-
-async def listed(client: AsyncAnthropic, session_id: str, **how: Any) -> list[Any]:
-    return [event async for event in client.beta.sessions.events.list(session_id, **how)]
-
-
-async def until_idle(stream: Any, times: int = 1) -> list[Any]:
-    seen = []
-    async for event in stream:
-        seen.append(event)
-        times -= event.type in ("session.status_idle", "session.status_terminated")
-        if times == 0:
-            break
-    await stream.close()
-    return seen
-
-
-def kinds(events: Iterable[Any]) -> list[str]:
-    return [event.type for event in events]
-
-
-def check(value: Any) -> None:
-    """Every model is what its type says, field by field, and has no field more."""
-    if isinstance(value, BaseModel):
-        assert not value.model_extra, (type(value), value.model_extra)
-        type(value).model_validate(value.model_dump())
-        for name in value.model_fields_set:
-            check(getattr(value, name))
-    elif isinstance(value, list):
-        for item in value:
-            check(item)
+from tests.support.claude_fake import AGENT, ENVIRONMENT, fake_claude
+from tests.support.claude_fake_client import (
+    PREVIEWS,
+    check,
+    client_of,
+    kinds,
+    listed,
+    prompt,
+    say,
+    session_with,
+    until_idle,
+)
 
 
 async def test_a_turn_goes_as_the_manual_says_and_stream_and_list_agree() -> None:
@@ -214,13 +168,11 @@ async def test_custom_tools_are_answered_by_the_client_and_an_interrupt_gives_th
 
 
 @pytest.mark.parametrize(
-    ("words", "last", "flushed"),
-    [("error=exhausted", "session.status_idle", True), ("error=terminal", "session.status_terminated", True)],
+    ("words", "last"), [("error=exhausted", "session.status_idle"), ("error=terminal", "session.status_terminated")]
 )
-async def test_errors_that_end_a_turn_or_a_session(words: str, last: str, flushed: bool) -> None:
+async def test_errors_that_end_a_turn_or_a_session(words: str, last: str) -> None:
     async with session_with() as (fake, client, session_id):
-        await say(client, session_id, prompt(f"[[{words} error_type=billing_error gate=go]]"), prompt("dropped"))
-        fake.open_gate("go")
+        await say(client, session_id, prompt(f"[[{words} error_type=billing_error]]"), prompt("dropped"))
         await fake.logged(session_id, last)
         events = await listed(client, session_id)
         check(events)
@@ -257,3 +209,43 @@ async def test_a_session_pauses_at_its_budget_until_it_is_raised() -> None:
         check(events)
         assert events[-1].stop_reason.type == "end_turn"
         assert events[-2].usage.list_cost.amount == "20"
+
+
+@pytest.mark.parametrize("stamped", ["before_running", "after_running", "turn_end"])
+async def test_prompts_may_be_stamped_earlier_or_later_and_turns_run_together(stamped: str) -> None:
+    async with session_with(stamp_prompt=stamped, idle_between_turns=False, script={"messages": 1}) as it:
+        fake, client, session_id = it
+        await say(client, session_id, prompt("[[gate=go]]"), prompt())
+        await fake.logged(session_id, "agent.message")
+        queued = [event["processed_at"] for event in fake.log(session_id) if event["type"] == "user.message"]
+        assert queued.count(None) == (2 if stamped == "turn_end" else 1)
+        fake.open_gate("go")
+        await fake.logged(session_id, "session.status_idle")
+        events = kinds(await listed(client, session_id))
+        assert (events.count("session.status_running"), events.count("session.status_idle")) == (1, 1)
+        assert events[0] == ("user.message" if stamped == "before_running" else "session.status_running")
+        assert events.count("user.message") == 2
+
+
+@pytest.mark.parametrize(("flushed", "left"), [("unstamped", [None]), ("stamped", [True]), ("gone", [])])
+async def test_what_becomes_of_a_queued_prompt_that_is_dropped(flushed: str, left: list[bool | None]) -> None:
+    async with session_with(flushed=flushed, interrupt_flushes=True, interrupt_without_id=True) as it:
+        fake, client, session_id = it
+        await say(client, session_id, prompt("[[silence=60]]"), prompt("queued"))
+        await fake.logged(session_id, "agent.message")
+        await say(client, session_id, {"type": "user.interrupt"})
+        await fake.logged(session_id, "session.status_idle")
+        prompts = [event for event in await listed(client, session_id) if event.type == "user.message"]
+        assert [None if event.processed_at is None else True for event in prompts[1:]] == left
+        assert [event["id"] for event in fake.log(session_id) if event["type"] == "user.interrupt"] == [""]
+
+
+async def test_a_script_may_be_a_function_and_one_that_fails_ends_the_session() -> None:
+    async with session_with(script=lambda turn: [{"do": "message", "text": f"{turn.number}: {turn.prompt}"}]) as it:
+        fake, client, session_id = it
+        await say(client, session_id, prompt("One"), prompt("Two"))
+        assert (await fake.logged(session_id, "agent.message", 2))["content"][0]["text"] == "2: Two"
+        await say(client, session_id, prompt("[[no_such_thing]]"))
+        await fake.logged(session_id, "session.status_terminated")
+        assert "no_such_thing" in str(fake.failures[0])
+        assert fake.sessions[session_id].arrived["user.message"] == 3

@@ -13,8 +13,8 @@ import anthropic
 import httpx2
 import pytest
 
-from tests.providers.test_claude_fake import check, client_of, kinds, listed, prompt, say, session_with, until_idle
 from tests.support.claude_fake import AGENT, ENVIRONMENT, fake_claude
+from tests.support.claude_fake_client import check, client_of, kinds, listed, prompt, say, session_with, until_idle
 from tests.support.waiting import eventually
 
 REPOSITORY: Any = {
@@ -243,5 +243,10 @@ async def test_it_runs_as_a_process_of_its_own_until_stdin_closes() -> None:
         assert state["arrived"] == {"create": 1, "user.message": 1}
         requests = await (await control.get("/_fake/requests")).json()
         assert [request["status"] for request in requests if request["endpoint"] == "send"] == [500, 200]
+        await (await control.post("/_fake/down", json={"seconds": 0.2})).read()
+        with pytest.raises(anthropic.APIConnectionError):
+            await asyncio.sleep(0.1)
+            await client.with_options(max_retries=0).beta.sessions.retrieve(session.id)
+        await client.with_options(max_retries=5).beta.sessions.retrieve(session.id)
     process.stdin.close()
     assert await asyncio.wait_for(process.wait(), 10) == 0

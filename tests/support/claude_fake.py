@@ -209,7 +209,7 @@ class FakeClaude:
             ("POST", one + "/resources/{resource_id}", "update_resource", sessions.update_resource),
             ("DELETE", one + "/resources/{resource_id}", "delete_resource", sessions.delete_resource),
         ]
-        application = web.Application()
+        application = web.Application(client_max_size=32 * 1024 * 1024)
         for method, path, name, work in routes:
             application.router.add_route(method, path, endpoint(self, name, work))
         application.add_routes(control_routes(self))

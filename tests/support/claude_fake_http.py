@@ -83,6 +83,8 @@ def endpoint(fake: "FakeClaude", name: str, work: Work) -> Callable[[web.Request
             await before(fault, request)
             workspace = fake.workspace_of(key)
             headers["anthropic-workspace-id"] = workspace
+            if request.headers.get("anthropic-workspace-id", workspace) != workspace:
+                raise Refused(403, "the key belongs to another workspace")
             if BETA not in request.headers.get("anthropic-beta", ""):
                 raise Refused(400, f"this API is in beta: add `{BETA}` to the 'anthropic-beta' header")
             if "anthropic-version" not in request.headers:

@@ -116,7 +116,10 @@ class Session:
         return "running" if status == "idle" and time.monotonic() < self.busy_until else status
 
     def shown(self) -> dict[str, Any]:
-        return {**self.body, "status": self.status}
+        frozen = self.body["status"] == "terminated"
+        until = parse_time(self.body["updated_at"]) if frozen else datetime.now(UTC)
+        lasted = round(max((until - parse_time(self.body["created_at"])).total_seconds(), 0.0), 3)
+        return {**self.body, "status": self.status, "stats": {**self.body["stats"], "duration_seconds": lasted}}
 
     def open_listener(self, previews: frozenset[str]) -> Listener:
         listener = Listener(previews, self.request)
