@@ -136,9 +136,17 @@ class FakeClaude:
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def refuse_connections(self) -> None:
-        """Close the port until `listen`; connections that are open stay open, and the agents go on."""
+        """Close the port until `listen`, and abort what is open; the agents go on."""
         assert self._site is not None
         await self._site.stop()
+        self.abort_connections()
+
+    def abort_connections(self, but: asyncio.BaseTransport | None = None) -> None:
+        """Abort the connections that are open, streams and all: nobody is told of an end."""
+        server = None if self._runner is None else self._runner.server
+        for connection in [] if server is None else server.connections:
+            if connection.transport is not None and connection.transport is not but:
+                connection.transport.abort()
 
     async def close(self) -> None:
         for agent in self.agents_at_work.values():
@@ -201,7 +209,7 @@ class FakeClaude:
             ("POST", one + "/resources/{resource_id}", "update_resource", sessions.update_resource),
             ("DELETE", one + "/resources/{resource_id}", "delete_resource", sessions.delete_resource),
         ]
-        application = web.Application()
+        application = web.Application(client_max_size=32 * 1024 * 1024)
         for method, path, name, work in routes:
             application.router.add_route(method, path, endpoint(self, name, work))
         application.add_routes(control_routes(self))

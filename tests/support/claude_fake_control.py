@@ -111,6 +111,22 @@ class Control:
         self._fake.close_streams(request.query.get("session_id"))
         return web.json_response({})
 
+    async def abort_connections(self, request: web.Request) -> web.Response:
+        self._fake.abort_connections(but=request.transport)
+        return web.json_response({})
+
+    async def down(self, request: web.Request) -> web.Response:
+        seconds = float((await request.json())["seconds"])
+
+        async def be_down() -> None:
+            await asyncio.sleep(0.01)  # the answer to this request goes out first
+            await self._fake.refuse_connections()
+            await asyncio.sleep(seconds)
+            await self._fake.listen()
+
+        self._being_down = asyncio.create_task(be_down())
+        return web.json_response({})
+
 
 def control_routes(fake: "FakeClaude") -> list[web.RouteDef]:
     control = Control(fake)
@@ -126,6 +142,8 @@ def control_routes(fake: "FakeClaude") -> list[web.RouteDef]:
         web.post("/_fake/keys", control.keys),
         web.post("/_fake/emit", control.emit),
         web.delete("/_fake/streams", control.close_streams),
+        web.delete("/_fake/connections", control.abort_connections),
+        web.post("/_fake/down", control.down),
     ]
 
 

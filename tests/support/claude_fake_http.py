@@ -58,6 +58,9 @@ class Seen:
     at: float = field(default_factory=time.time)
 
 
+SEEN = web.RequestKey("seen", Seen)
+
+
 def key_of(request: web.Request) -> str | None:
     return request.headers.get("x-api-key") or request.headers.get("Authorization", "").removeprefix("Bearer ") or None
 
@@ -71,7 +74,7 @@ def endpoint(fake: "FakeClaude", name: str, work: Work) -> Callable[[web.Request
         hashed = None if key is None else key_hash(key)
         seen = Seen(name, request.method, request.path, query, session_id, hashed)
         fake.requests.append(seen)
-        request["seen"] = seen
+        request[SEEN] = seen
         fault = fake.fault_for(name, session_id)
         seen.fault = None if fault is None else fault.kind
         identity = fake.ids("req")
@@ -80,6 +83,8 @@ def endpoint(fake: "FakeClaude", name: str, work: Work) -> Callable[[web.Request
             await before(fault, request)
             workspace = fake.workspace_of(key)
             headers["anthropic-workspace-id"] = workspace
+            if request.headers.get("anthropic-workspace-id", workspace) != workspace:
+                raise Refused(403, "the key belongs to another workspace")
             if BETA not in request.headers.get("anthropic-beta", ""):
                 raise Refused(400, f"this API is in beta: add `{BETA}` to the 'anthropic-beta' header")
             if "anthropic-version" not in request.headers:
@@ -105,7 +110,7 @@ def endpoint(fake: "FakeClaude", name: str, work: Work) -> Callable[[web.Request
 async def body_of(request: web.Request, name: str) -> dict[str, Any]:
     try:
         body = json.loads(await request.text() or "{}")
-        request["seen"].body = body
+        request[SEEN].body = body
         check_body(name, body)
     except (ValueError, Misshapen) as problem:
         raise Refused(400, str(problem)) from None
@@ -248,7 +253,7 @@ class Events:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
         try:
             await response.prepare(request)
-            request["seen"].status = 200
+            request[SEEN].status = 200
             await self._deliver(request, response, listener, fault)
         finally:
             session.listeners.discard(listener)

@@ -46,6 +46,7 @@ class Clock:
         self._options = options
         self._last = 0
         self._given = 0
+        self._shared = ""
 
     def now(self) -> str:
         self._last = max(self._last + 1, time.time_ns() // 1000)
@@ -53,10 +54,10 @@ class Clock:
 
     def stamp(self) -> str:
         """The time of an event: one that its neighbours share, where ties are asked for."""
-        if self._last == 0 or self._given % max(self._options.ties, 1) == 0:
-            self.now()
+        if self._given % max(self._options.ties, 1) == 0:
+            self._shared = self.now()
         self._given += 1
-        return iso(self._last)
+        return self._shared
 
 
 def iso(microseconds: int) -> str:
@@ -115,7 +116,10 @@ class Session:
         return "running" if status == "idle" and time.monotonic() < self.busy_until else status
 
     def shown(self) -> dict[str, Any]:
-        return {**self.body, "status": self.status}
+        frozen = self.body["status"] == "terminated"
+        until = parse_time(self.body["updated_at"]) if frozen else datetime.now(UTC)
+        lasted = round(max((until - parse_time(self.body["created_at"])).total_seconds(), 0.0), 3)
+        return {**self.body, "status": self.status, "stats": {**self.body["stats"], "duration_seconds": lasted}}
 
     def open_listener(self, previews: frozenset[str]) -> Listener:
         listener = Listener(previews, self.request)
