@@ -159,7 +159,7 @@ async def test_what_passes_is_waited_for(endpoint: str, status: int) -> None:
 @pytest.mark.parametrize("kind", ["cut", "end", "silent", "duplicate", "error_event"])
 @pytest.mark.parametrize("after", [0, 1, 4, 9])
 async def test_a_stream_that_breaks_anywhere_loses_and_doubles_nothing(kind: str, after: int) -> None:
-    async with fake_claude() as fake, provider_for(fake) as provider:
+    async with fake_claude(ties=1 + after % 3) as fake, provider_for(fake) as provider:
         fake.fail("stream", kind, after=after, count=2)
         is_complete(await answer(provider, ask("[[messages=3 tools=2 rate=400]]")), fake)
 
@@ -308,6 +308,30 @@ async def test_a_turn_left_in_the_middle_is_stopped_before_the_next_prompt_and_n
         assert [text.split(",")[0] for text in said.texts] == ["Turn 2"]
         assert said.state is not None
         assert (said.state["turn"], said.state["prompts"]) == ("closed", 2)
+
+
+async def test_an_agent_left_waiting_for_a_person_takes_the_next_prompt() -> None:
+    async with fake_claude() as fake, provider_for(fake) as provider:
+        fake.fail("send", "status", skip=1, count=99, status=503)  # the answer to its question
+        asking = asyncio.ensure_future(answer(provider, request := ask("[[ask=1]]")))
+        await eventually(lambda: fake.requests and fake.requests[-1].fault == "status", "the question is not answered")
+        asking.cancel()
+        await asyncio.wait({asking})
+        fake.faults.clear()
+        [session_id] = fake.sessions
+        state = {"session": session_id, "turn": "open", "run": str(request.run_id), "prompts": 0, "position": {}}
+        said = await answer(provider, ask("[[messages=1]]", state))
+        assert [text.split(",")[0] for text in said.texts] == ["Turn 2"]
+
+
+@pytest.mark.parametrize("stamp", ["after_running", "turn_end"])
+async def test_it_does_not_matter_when_the_prompt_is_stamped(stamp: str) -> None:
+    async with fake_claude(stamp_prompt=stamp) as fake, provider_for(fake) as provider:
+        first = await answer(provider, ask("[[messages=2]]"))
+        second = await answer(provider, ask("[[messages=2]]", first.state))
+        [session_id] = fake.sessions
+        ours = [item for item in [*first.whole, *second.whole] if not isinstance(item, Completed)]
+        assert ours == remote_items(fake.log(session_id))
 
 
 async def test_two_users_never_share_a_key_or_a_client() -> None:

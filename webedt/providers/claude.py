@@ -125,12 +125,15 @@ class ClaudeProvider(BaseService, RemoteProvider):
         return await patiently(self._patience, lambda: remote.create(**fields), find)
 
     async def _settle(self, remote: ClaudeConnection, session_id: str) -> None:
-        """An earlier run was left in the middle: make the agent stop, so that what follows answers this prompt."""
+        """An earlier run was left in the middle: make the agent stop, so that what follows answers this prompt.
+
+        An agent that waits for a person is idle by its status, and yet takes no prompt; an interrupt ends that too.
+        """
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
                 asked = False
-                while (status := await patiently(self._patience, lambda: remote.status(session_id))) != "idle":
-                    if status == "gone":
+                while not await patiently(self._patience, lambda: remote.is_resting(session_id)):
+                    if await patiently(self._patience, lambda: remote.status(session_id)) == "gone":
                         raise gone()
                     if not asked:
                         await patiently(self._patience, lambda: remote.send(session_id, [INTERRUPT]))

@@ -117,6 +117,16 @@ class ClaudeConnection:
             return "gone"
         return "idle" if session["status"] == "idle" else "running"
 
+    async def is_resting(self, session_id: str) -> bool:
+        """Whether it would take a prompt and begin with it at once, by its log: the status trails that a little."""
+        kinds = ["session.status_running", "session.status_idle", "session.status_rescheduled"]
+        async with aclosing(self.log(session_id, order="desc", limit=1, types=kinds)) as events:
+            newest = await anext(events, None)
+        if newest is None:
+            return await self.status(session_id) == "idle"
+        stopped = (newest.get("stop_reason") or {}).get("type")
+        return bool(newest["type"] == "session.status_idle" and stopped != "requires_action")
+
     async def archive(self, session_id: str) -> None:
         try:
             async with self._faults():

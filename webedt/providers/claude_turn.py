@@ -108,7 +108,7 @@ class Turn:
             return self._delta(event)
         event_id, at = event.get("id"), event.get("processed_at")
         # What we sent is there before it is processed, and again when it was: only then it has its place in the log.
-        if event_id is None or at is None or event_id in self._seen or self.ended is not None:
+        if not event_id or at is None or event_id in self._seen or self.ended is not None:
             return ()
         self._seen.add(event_id)
         self._taken.append((event_id, at))

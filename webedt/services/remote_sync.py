@@ -25,16 +25,16 @@ from webedt.domain.events import encode_data
 from webedt.domain.secrets import Secret
 from webedt.fleet.leadership import ALeadership, LeaderTask
 from webedt.kernel import AService, BaseService
-from webedt.providers.interface import AProviders, ProviderError, RemoteProvider
+from webedt.providers.interface import AProviders, RemoteProvider
 from webedt.services.credentials import ACredentials
 
 REMOTE_SYNC = "remote_sync"
 PARALLEL = 4
 BATCH = 40
 CALL_SECONDS = 10.0
-# How long a session is left alone after it could not be seen to.
-LEFT_ALONE_SECONDS = 60.0
-REFUSED_SECONDS = 3600.0
+# How long a session is left alone after it could not be seen to, or there was nothing to do.
+FIRST_PAUSE_SECONDS = 15.0
+LONGEST_PAUSE_SECONDS = 3600.0
 
 
 Work = Callable[[Any, dict[str, Any], RemoteProvider, Secret | None], Awaitable[bool]]
@@ -55,7 +55,7 @@ class RemoteSync(BaseService, ARemoteSync):
         self._interval = interval_seconds
         self._budget = budget_seconds
         self._silent = silent_seconds
-        self._left_alone: dict[UUID, float] = {}
+        self._left_alone: dict[UUID, tuple[float, float]] = {}
         self._sql = load_queries("remote")
         self._runs = load_queries("runs")
 
@@ -74,8 +74,7 @@ class RemoteSync(BaseService, ARemoteSync):
 
     async def reconcile(self) -> int:
         now = time.monotonic()
-        self._left_alone = {key: until for key, until in self._left_alone.items() if until > now}
-        alone = list(self._left_alone)
+        alone = [key for key, (until, _pause) in self._left_alone.items() if until > now]
         leftovers = await self._database.fetch(self._sql["find_remote_leftovers"], alone, BATCH)
         silent = await self._database.fetch(
             self._sql["find_silent_remote_runs"], alone, BATCH, list(self._remote), self._silent
@@ -103,21 +102,27 @@ class RemoteSync(BaseService, ARemoteSync):
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 key = await self._credentials.key_for(row["user_id"], remote)
-                return await work(row, state, remote, key)
+                done = await work(row, state, remote, key)
         except Exception as error:
-            passes = not isinstance(error, ProviderError) or error.retryable
-            self._left_alone[row["id"]] = time.monotonic() + (LEFT_ALONE_SECONDS if passes else REFUSED_SECONDS)
+            self._leave_alone(row["id"])
             self.log.warning("remote_session_not_reached", session_id=str(row["id"]), error=repr(error))
             return False
+        if done:
+            self._left_alone.pop(row["id"], None)
+        return done
+
+    def _leave_alone(self, session_id: UUID) -> None:
+        """For twice as long as last time: it may be a key that was revoked for good."""
+        _until, pause = self._left_alone.get(session_id, (0.0, 0.0))
+        pause = min(max(FIRST_PAUSE_SECONDS, 2 * pause), LONGEST_PAUSE_SECONDS)
+        self._left_alone[session_id] = (time.monotonic() + pause, pause)
 
     async def _end_leftover(self, row: Any, state: dict[str, Any], remote: RemoteProvider, key: Secret | None) -> bool:
-        if row["deleted"]:
-            if await remote.look(state, key) == "running":
-                await remote.interrupt(state, key)
-            await remote.archive(state, key)
-            return await self._replace(row, None)
         match await remote.look(state, key):
             case "gone":
+                return await self._replace(row, None)
+            case "idle" if row["deleted"]:
+                await remote.archive(state, key)
                 return await self._replace(row, None)
             case "idle":
                 return await self._replace(row, {**state, "turn": "settled"})
@@ -146,7 +151,7 @@ class RemoteSync(BaseService, ARemoteSync):
 
     async def _wake(self, row: Any, state: dict[str, Any], remote: RemoteProvider, key: Secret | None) -> bool:
         if await remote.look(state, key) == "running":
-            self._left_alone[row["id"]] = time.monotonic() + LEFT_ALONE_SECONDS
+            self._left_alone[row["id"]] = (time.monotonic() + FIRST_PAUSE_SECONDS, 0.0)
             return False
         released = await self._database.fetchrow(self._runs["release_run"], row["id"], row["run_id"], row["fence"])
         if released is None:
