@@ -57,6 +57,7 @@ SHAPE = {
     "runs": {"active": int, "queued": int},
     "streams": {"active": int},
     "listener": {"connected": bool},
+    "upstreams": list,
     "instances": list,
     "cleanup": {"lastRun": (str, type(None)), "cleaned": int, "leader": (str, type(None))},
 }  # fmt: skip
@@ -107,6 +108,23 @@ async def test_without_its_listener_a_replica_is_degraded(app: Running, monkeypa
     answer = await app.nobody.get("/health/status")
     assert (answer.status, answer.json()["status"]) == (200, "degraded")
     assert answer.json()["listener"] == {"connected": False}
+
+
+async def test_a_dead_upstream_degrades_a_replica_and_leaves_it_ready(
+    app: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaker = CircuitBreaker(failures=1)
+    monkeypatch.setattr(type(app.service(AProviders)), "breakers", {"claude": breaker})
+    closed = (await app.nobody.get("/health/status")).json()
+    assert (closed["status"], closed["upstreams"]) == (
+        "healthy", [{"provider": "claude", "breaker": "closed", "failures": 0}],
+    )  # fmt: skip
+    breaker.failed()
+    opened = (await app.nobody.get("/health/status")).json()
+    assert (opened["status"], opened["upstreams"][0]["breaker"]) == ("degraded", "open")
+    assert (await app.nobody.get("/ready")).status == 200
+    metrics = (await app.nobody.get("/metrics")).body.decode()
+    assert f'webedt_upstream_breaker{{container="{CONTAINER}",provider="claude",state="open"}} 1.0' in metrics
 
 
 async def test_a_fleet_that_cannot_be_looked_at_is_unhealthy_and_no_fault_of_the_page(
@@ -226,7 +244,7 @@ METRICS = {
     "webedt_events_committed_total": "counter", "webedt_event_commit_batch_size": "histogram",
     "webedt_event_commit_seconds": "histogram", "webedt_event_delivery_seconds": "histogram",
     "webedt_runs_active": "gauge", "webedt_runs_total": "counter", "webedt_runs_recovered_total": "counter",
-    "webedt_orphans_cleaned_total": "counter", "webedt_leader": "gauge", "webedt_listener_connected": "gauge",
+    "webedt_orphans_cleaned_total": "counter", "webedt_leader": "gauge", "webedt_listener_connected": "gauge", "webedt_upstream_breaker": "gauge",
     "webedt_uptime_seconds": "gauge", "webedt_build_info": "gauge",
 }  # fmt: skip
 SAMPLE = re.compile(r"(\w+)\{(.*)\} (\S+)(?: # .*)?")
