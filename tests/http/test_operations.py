@@ -13,6 +13,8 @@ from webedt.bus.interface import ABus
 from webedt.database.embedded import EmbeddedPostgres
 from webedt.database.migrations import migrate
 from webedt.fleet.heartbeat import AHeartbeat
+from webedt.providers.breaker import CircuitBreaker
+from webedt.providers.interface import AProviders
 from webedt.services.fleet_status import AFleetStatus
 
 BUILD = {"build_commit_sha": "abc123", "build_timestamp": "2026-01-02T03:04:05Z", "build_version": "9.9.9"}
@@ -244,7 +246,8 @@ METRICS = {
     "webedt_events_committed_total": "counter", "webedt_event_commit_batch_size": "histogram",
     "webedt_event_commit_seconds": "histogram", "webedt_event_delivery_seconds": "histogram",
     "webedt_runs_active": "gauge", "webedt_runs_total": "counter", "webedt_runs_recovered_total": "counter",
-    "webedt_orphans_cleaned_total": "counter", "webedt_leader": "gauge", "webedt_listener_connected": "gauge", "webedt_upstream_breaker": "gauge",
+    "webedt_orphans_cleaned_total": "counter", "webedt_leader": "gauge", "webedt_listener_connected": "gauge",
+    "webedt_upstream_breaker": "gauge",
     "webedt_uptime_seconds": "gauge", "webedt_build_info": "gauge",
 }  # fmt: skip
 SAMPLE = re.compile(r"(\w+)\{(.*)\} (\S+)(?: # .*)?")
