@@ -15,7 +15,7 @@ from tests.support.documents import python_blocks, run
 from webedt.config import PROVIDERS, Settings
 from webedt.database.interface import ADatabase
 from webedt.kernel import ServiceStateError
-from webedt.providers import command, refusals
+from webedt.providers import interface
 from webedt.providers.interface import AProviders
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "providers.md"
@@ -70,8 +70,10 @@ def test_every_provider_and_every_setting_that_it_names_is_there() -> None:
 
 
 def test_every_code_that_a_person_may_see_is_explained() -> None:
-    explained = set(re.findall(r"^\| `([a-z_]+)` \| (?:yes|no|by exit code) \|", TEXT, re.MULTILINE))
-    sources = [Path(module.__file__ or "").read_text() for module in (refusals, command)]
-    used = {code for source in sources for code in re.findall(r'"((?:provider|command)_[a-z_]+)"', source)}
-    logged_only = {"command_does_not_end"}
-    assert used - logged_only <= explained
+    explained = set(re.findall(r"^\| `([a-z_]+)` \| (?:yes|no|it depends) \|", TEXT, re.MULTILINE))
+    sources = [path.read_text() for path in Path(interface.__file__).parent.glob("*.py")]
+    logged = re.compile(r"""log\.\w+\(\s*"\w+\"""")
+    codes = re.compile(r'"((?:provider|command|remote)_[a-z_]+)"')
+    used = {code for source in sources for code in codes.findall(logged.sub("", source))}
+    assert "provider_timeout" in used
+    assert used <= explained
