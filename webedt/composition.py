@@ -35,6 +35,7 @@ from webedt.log.writer import EventWriter
 from webedt.providers.anthropic import AnthropicProvider
 from webedt.providers.claude import ClaudeProvider
 from webedt.providers.claude_client import AClaudeWebClient, ClaudeWebClient
+from webedt.providers.command import CommandProvider
 from webedt.providers.interface import AProviders, ExecutionProvider
 from webedt.providers.registry import Providers
 from webedt.providers.simulated import SimulatedProvider
@@ -114,6 +115,7 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
         SimulatedProvider(allowed=settings.simulated_allowed),
         AnthropicProvider(settings),
         ClaudeProvider(settings, web),
+        CommandProvider(settings),
     ]
     provider.register(AProviders, Providers(providers, settings.chosen_provider, metrics))
     provider.register(ACredentials, Credentials(Sealer(settings.encryption_keys or (settings.secret,))))

@@ -284,7 +284,7 @@ class Settings:
         _arguments,
     )
     command_directory: str = _setting(
-        "COMMAND_DIRECTORY", "Where the command provider keeps a working directory for each session.", ""
+        "COMMAND_DIRECTORY", "Where the command provider keeps a directory per session; else a temporary folder.", ""
     )
     provider_max_retries: int = _setting(
         "PROVIDER_MAX_RETRIES", "Retries of a refused request (429, 529, 5xx).", 4, _number(int, 0, 20)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import re
 import sys
 from collections.abc import Awaitable, Callable
@@ -14,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 from structlog.testing import capture_logs
 
+from tests.support.documents import python_blocks, run
 from webedt.database.interface import ADatabase
 from webedt.database.sql import load_queries
 
@@ -52,20 +51,6 @@ def fake_database(connection: FakeConnection, life: list[str]) -> ADatabase:
     return complete()
 
 
-def python_blocks(text: str) -> list[str]:
-    """The Python blocks, each preceded by as many empty lines as make tracebacks name the line of the document."""
-    found = re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return ["\n" * text.count("\n", 0, block.start(1)) + block[1] for block in found]
-
-
-async def run(source: str, module: ModuleType) -> None:
-    """Runs `source` in `module`; `await` may stand outside of functions, as in the interactive interpreter."""
-    code = compile(source, DOCUMENT, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-    outcome = eval(code, module.__dict__)  # noqa: S307 (our own document)
-    if inspect.isawaitable(outcome):
-        await outcome
-
-
 def test_each_of_the_five_steps_shows_code() -> None:
     sections = re.split(r"^#+ ", DOCUMENT.read_text(encoding="utf-8"), flags=re.MULTILINE)
     with_code = [section.partition("\n")[0] for section in sections if python_blocks(section)]
@@ -80,7 +65,7 @@ async def test_the_documented_service_is_created_registered_used_and_stopped(mon
 
     with capture_logs() as logs:
         for block in python_blocks(DOCUMENT.read_text(encoding="utf-8")):
-            await run(block, module)
+            await run(block, module, DOCUMENT)
 
     query = load_queries("sessions")["update_session"]
     assert connection.sent == [
@@ -100,5 +85,5 @@ async def test_an_example_that_no_longer_holds_is_noticed() -> None:
     module = ModuleType("broken_example")
     (block,) = python_blocks("text\n\n```python\nasync def one(): return 1\nassert await one() == 2\n```\n")
     with pytest.raises(AssertionError) as caught:
-        await run(block, module)
+        await run(block, module, DOCUMENT)
     assert caught.traceback[-1].lineno == 4

@@ -193,6 +193,10 @@ class AProviders(AService):
     order: ClassVar[int] = 60
 
     @abstractmethod
+    def add(self, provider: ExecutionProvider) -> None:
+        """Add one of your own, before they start. Raises `ServiceStateError` later, and for a name that is taken."""
+
+    @abstractmethod
     def get(self, name: str) -> ExecutionProvider | None: ...
 
     @property
