@@ -92,6 +92,8 @@ def went_on(report: Report, readers: Sequence[Reader], since: float) -> None:
 
 
 async def all_say(fleet: Fleet, ready: int) -> None:
+    """Every replica comes to answer `/ready` so, and says meanwhile that it lives."""
+
     async def said() -> bool:
         answers = await asyncio.gather(*(replica.probe("/ready") for replica in fleet.replicas))
         return all(status == ready for status, _body in answers)

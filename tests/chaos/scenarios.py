@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from tests.chaos.clients import disconnects, half_open, slow_readers, stalled
 from tests.chaos.deploys import drain, rolling
+from tests.chaos.disks import disk_full
 from tests.chaos.lab import Lab, Report
 from tests.chaos.leaders import leadership
 from tests.chaos.outages import crowded, listener, lost_appends, postgres_restart, read_only, refused, terminate
@@ -27,6 +28,7 @@ SCENARIOS: dict[str, Scenario] = {
     "refused": refused,
     "lost-appends": lost_appends,
     "read-only": read_only,
+    "disk-full": disk_full,
     "crowded": crowded,
     "listener": listener,
     "slow-readers": slow_readers,
