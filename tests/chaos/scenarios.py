@@ -7,6 +7,7 @@ from tests.chaos.deploys import drain, rolling
 from tests.chaos.disks import disk_full
 from tests.chaos.lab import Lab, Report
 from tests.chaos.leaders import leadership
+from tests.chaos.notifications import notifications
 from tests.chaos.outages import crowded, listener, lost_appends, postgres_restart, read_only, refused, terminate
 from tests.chaos.providers import restarts
 from tests.chaos.races import idempotency, interrupt_of_the_dead, interrupts, lost_commits, on_busy
@@ -31,6 +32,7 @@ SCENARIOS: dict[str, Scenario] = {
     "disk-full": disk_full,
     "crowded": crowded,
     "listener": listener,
+    "notifications": notifications,
     "slow-readers": slow_readers,
     "disconnects": disconnects,
     "half-open": half_open,
