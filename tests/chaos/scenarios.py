@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from tests.chaos.clients import disconnects, half_open, slow_readers, stalled
 from tests.chaos.deploys import drain, rolling
 from tests.chaos.disks import disk_full
+from tests.chaos.floods import stream_flood
 from tests.chaos.lab import Lab, Report
 from tests.chaos.leaders import leadership
 from tests.chaos.notifications import notifications
@@ -34,6 +35,7 @@ SCENARIOS: dict[str, Scenario] = {
     "listener": listener,
     "notifications": notifications,
     "slow-readers": slow_readers,
+    "stream-flood": stream_flood,
     "disconnects": disconnects,
     "half-open": half_open,
     "idempotency": idempotency,
