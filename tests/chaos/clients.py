@@ -192,19 +192,31 @@ async def stalled(lab: Lab) -> Report:
         load = Load(caller)
         run = await load.run(replica, 50_000, 0, [[replica]])
         await load.finish(report)
+        process = psutil.Process(replica.pid)
+        before, grown = process.memory_info().rss, 0
         began = time.monotonic()
+
+        async def all_cut() -> bool:
+            nonlocal grown
+            grown = max(grown, process.memory_info().rss - before)
+            return await _streams(replica, 0)
+
         held = [
             await _open_stream(fleet, replica, run.session_id, receive_bytes=4096, after=lab.dice.randrange(1000))
             for _ in range(count)
         ]
         try:
             await eventually(lambda: _streams(replica, count), "all are attached")
-            await eventually(lambda: _streams(replica, 0), "all are cut", 150)
+            await eventually(all_cut, "all are cut", 150)
         finally:
             for connection in held:
                 connection.close()
         report.times = count
         report.recoveries.append(time.monotonic() - began)
-        report.notes.append("time: until the last was cut")
+        report.notes += [
+            f"memory grew by {grown / count / 1024:.0f} KiB a reader, bound {STREAM_BOUND_BYTES // 1024}",
+            "time: until the last was cut",
+        ]
+        report.require(grown < count * STREAM_BOUND_BYTES + 32 * 2**20, f"memory grew by {grown / 2**20:.0f} MiB")
         await judge(report, load, lab.database_url)
     return report
