@@ -8,7 +8,7 @@ from collections import Counter
 
 import aiohttp
 
-from tests.chaos.lab import Lab, Report
+from tests.chaos.lab import HTTP_FAILED, Lab, Report
 from tests.chaos.load import Load, commit_delays, judge
 from tests.support.fleet import Caller, Fleet, Replica, Run, eventually
 
@@ -115,8 +115,12 @@ class Flood:
         headers = None if kind == "fetch" else EVENT_SOURCE
         limits = aiohttp.ClientTimeout(total=30)
         method = "POST" if kind == "POST" else "GET"
-        async with self._caller.http.request(method, url, json=body, headers=headers, timeout=limits) as answer:
-            text = await answer.text()
+        try:
+            async with self._caller.http.request(method, url, json=body, headers=headers, timeout=limits) as answer:
+                text = await answer.text()
+        except HTTP_FAILED as error:
+            self._report.faults.append(f"{kind}: neither refused nor ended: {error!r}")
+            return
         if kind.startswith("EventSource"):
             clear = answer.status == 200 and text.startswith("retry: ") and text.count("\n") == 2
         else:

@@ -44,10 +44,14 @@ async def notifications(lab: Lab) -> Report:
             lab.fleet(database_url=[proxy.url for proxy in proxies], lease_seconds=10.0)
         )
         load = Load(caller)
+        delays: dict[str, list[float]] = {trouble.name: [] for trouble in TROUBLES}
         for _ in range(lab.often(1, 3)):
             for trouble in TROUBLES:
                 faults.lost_share, faults.longest_delay_seconds, faults.spare_pings = trouble[1:]
-                await _read_elsewhere(lab, report, load, fleet, trouble.name)
+                delays[trouble.name] += await _read_elsewhere(lab, load, fleet)
+        for name, waits in delays.items():
+            report.recoveries += waits
+            report.notes.append(f"{name}: {statistics.median(waits):.2f} s (median), {max(waits):.2f} s (max)")
         faults.lost_share, faults.spare_pings = 1.0, True
         await _interrupt_unheard(report, load, fleet, caller)
         await load.finish(report)
@@ -61,8 +65,8 @@ async def notifications(lab: Lab) -> Report:
     return report
 
 
-async def _read_elsewhere(lab: Lab, report: Report, load: Load, fleet: Fleet, trouble: str) -> None:
-    """Runs on each replica whose readers are on the other one."""
+async def _read_elsewhere(lab: Lab, load: Load, fleet: Fleet) -> list[float]:
+    """Seconds from commit to reader, of runs on each replica whose readers are on the other one."""
     runs, rate, seconds = lab.pick((4, 20, 1), (30, 20, 15))
     first, second = fleet.replicas
     mine = []
@@ -72,9 +76,7 @@ async def _read_elsewhere(lab: Lab, report: Report, load: Load, fleet: Fleet, tr
         mine += load.readers_of(run)
     await asyncio.gather(*(reader.until(lambda one: bool(one.endings), "the run ends") for reader in mine))
     # What was committed before the reader came is not late.
-    delays = [delay for of_reader in await commit_delays(lab.database_url, mine) for delay in of_reader[5:]]
-    report.recoveries += delays
-    report.notes.append(f"{trouble}: {statistics.median(delays):.2f} s (median), {max(delays):.2f} s (max)")
+    return [delay for of_reader in await commit_delays(lab.database_url, mine) for delay in of_reader[5:]]
 
 
 async def _interrupt_unheard(report: Report, load: Load, fleet: Fleet, caller: Caller) -> None:

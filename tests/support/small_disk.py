@@ -34,7 +34,8 @@ class SmallDisk:
             check=False,
         )
         if done.returncode != 0:
-            raise CannotMount(f"a disk that may be filled cannot be mounted here: {done.stderr.strip()}")
+            why = done.stderr.partition("\n")[0]
+            raise CannotMount(f"a disk that may be filled cannot be mounted here: {why}")
 
     def fill(self) -> None:
         """Take what is left, to the last block. To be repeated: a database also gives space back."""
