@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -26,16 +27,20 @@ async def disk_full(lab: Lab) -> Report:
         async with _small_disk(lab, megabytes) as disk:
             url = await lab.own_database()
             async with lab.fleet(2, database_url=url, lease_seconds=10.0) as (fleet, caller):
-                prompts = 0
+                ended: Counter[str] = Counter()
                 for number in range(lab.often(2, 6)):
-                    load = await begin(lab, fleet, caller, lab.pick(4, 15))
+                    load = await begin(lab, fleet, caller, lab.pick(3, 15))
+                    # However slow this machine is, somebody still has something to say when the disk is full.
+                    endless = [await load.run(replica, 100_000, 20, [[replica]]) for replica in fleet.replicas]
                     await _fill_up(lab, report, url, disk, fleet, caller, load, seconds, deadly=number % 2 == 1)
+                    for replica, run in zip(fleet.replicas, endless, strict=True):
+                        status = await caller.interrupt(replica, run)
+                        report.require(status == 202, f"the interrupt was answered {status}")
                     await load.finish(report)
                     found = await judge(report, load, url)
-                    prompts += len(load.runs)
-                for run in found.runs.values():
-                    report.require(run.status == "completed", f"run {run.run_id} is {run.status}")
-                report.require(len(found.runs) == prompts, f"{len(found.runs)} runs for {prompts} prompts")
+                    ended += Counter(completed=len(load.runs) - len(endless), interrupted=len(endless))
+                statuses = Counter(run.status for run in found.runs.values())
+                report.require(statuses == ended, f"runs ended as {statuses}, not {ended}")
     except CannotMount as why:
         report.skipped = str(why)
     return report
