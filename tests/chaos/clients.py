@@ -10,9 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.chaos.audit import ask
 from tests.chaos.lab import HTTP_FAILED, Lab, Report
-from tests.chaos.load import Load, judge
+from tests.chaos.load import Load, commit_delays, judge
 from tests.support.fleet import Fleet, Replica, Run, eventually
 from webedt.http.doorkeeper import FIRST_REQUEST_SECONDS, LOOK_EVERY_SECONDS
 
@@ -101,21 +100,7 @@ async def _delays(lab: Lab, load: Load, replica: Replica, readers: int, report: 
         run = await load.run(replica, 60, 40, [[replica]] * (readers // run_count))
         mine += load.readers_of(run)
     await load.finish(report)
-    offset = time.time() - time.monotonic()
-    sessions = list({reader.session_id for reader in mine})
-    rows = await ask(
-        lab.database_url,
-        "SELECT chat_session_id::text AS id, seq, extract(epoch FROM created_at)::float8 AS at"
-        " FROM events WHERE chat_session_id::text = ANY ($1)",
-        sessions,
-    )
-    committed = {(row["id"], row["seq"]): row["at"] for row in rows}
-    return [
-        at + offset - committed[reader.session_id, number]
-        for reader in mine
-        for number, at in enumerate(reader.arrived, 1)
-        if number > 5
-    ]
+    return [delay for of_reader in await commit_delays(lab.database_url, mine) for delay in of_reader[5:]]
 
 
 async def disconnects(lab: Lab) -> Report:
@@ -207,19 +192,31 @@ async def stalled(lab: Lab) -> Report:
         load = Load(caller)
         run = await load.run(replica, 50_000, 0, [[replica]])
         await load.finish(report)
+        process = psutil.Process(replica.pid)
+        before, grown = process.memory_info().rss, 0
         began = time.monotonic()
+
+        async def all_cut() -> bool:
+            nonlocal grown
+            grown = max(grown, process.memory_info().rss - before)
+            return await _streams(replica, 0)
+
         held = [
             await _open_stream(fleet, replica, run.session_id, receive_bytes=4096, after=lab.dice.randrange(1000))
             for _ in range(count)
         ]
         try:
             await eventually(lambda: _streams(replica, count), "all are attached")
-            await eventually(lambda: _streams(replica, 0), "all are cut", 150)
+            await eventually(all_cut, "all are cut", 150)
         finally:
             for connection in held:
                 connection.close()
         report.times = count
         report.recoveries.append(time.monotonic() - began)
-        report.notes.append("time: until the last was cut")
+        report.notes += [
+            f"memory grew by {grown / count / 1024:.0f} KiB a reader, bound {STREAM_BOUND_BYTES // 1024}",
+            "time: until the last was cut",
+        ]
+        report.require(grown < count * STREAM_BOUND_BYTES + 32 * 2**20, f"memory grew by {grown / 2**20:.0f} MiB")
         await judge(report, load, lab.database_url)
     return report

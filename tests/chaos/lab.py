@@ -63,7 +63,10 @@ class Lab:
 
 @dataclass
 class Report:
-    """What one scenario found. `recoveries`: seconds from the fault until readers went on."""
+    """What one scenario found. `recoveries`: seconds from the fault until readers went on.
+
+    `skipped`: why this machine cannot break that; then nothing was found out.
+    """
 
     name: str
     broken: str
@@ -75,6 +78,7 @@ class Report:
     recoveries: list[float] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    skipped: str = ""
 
     def read(self, readers: Sequence[Reader], expected: int, *, graceful: bool = False) -> None:
         """Add what readers of one session saw, each of which should have seen `expected` events."""
@@ -92,6 +96,8 @@ class Report:
             self.faults.append(fault)
 
     def line(self) -> str:
+        if self.skipped:
+            return f"{self.name}: skipped: {self.skipped}"
         parts = [
             f"{self.name}: {self.broken}, {self.times} times",
             f"events {self.expected} expected, {self.seen} seen, {self.missing} missing, {self.doubled} doubled",

@@ -9,8 +9,8 @@ import asyncpg
 
 from tests.chaos.audit import ask
 from tests.chaos.lab import Lab, Report
-from tests.chaos.load import Load, judge
-from tests.support.fleet import Caller, Fleet, Replica, eventually
+from tests.chaos.load import Load, all_say, begin, commit_delays, judge, moves, went_on
+from tests.support.fleet import Replica, eventually
 from tests.support.fleet_proxy import proxied
 from tests.support.fleet_reader import Reader
 
@@ -20,63 +20,25 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_n
 """
 
 
-async def _begin(lab: Lab, fleet: Fleet, caller: Caller, seconds: float) -> Load:
-    """Runs on all replicas that last so long at least, each with a reader here and one elsewhere."""
-    load = Load(caller)
-    runs, rate = lab.pick((6, 25), (50, 20))
-    for number in range(runs):
-        replica = fleet[number % len(fleet.replicas)]
-        other = fleet.others(replica)[0]
-        await load.run(replica, int(rate * seconds), rate, [[replica, other], [other, replica]])
-    await load.until(lambda reader: reader.last_id >= rate // 2, "all runs are under way")
-    return load
-
-
-def _went_on(report: Report, readers: Sequence[Reader], since: float) -> None:
-    """Seconds until each reader saw the next event."""
-    for reader in readers:
-        after = next((at for at in reader.arrived if at > since), None)
-        if after is not None:
-            report.recoveries.append(after - since)
-
-
-async def _all_say(fleet: Fleet, ready: int) -> None:
-    async def said() -> bool:
-        answers = await asyncio.gather(*(replica.probe("/ready") for replica in fleet.replicas))
-        return all(status == ready for status, _body in answers)
-
-    await eventually(said, f"/ready answers {ready} everywhere", 30)
-    for replica in fleet.replicas:
-        status, _body = await replica.probe("/live")
-        if status != 200:
-            raise AssertionError(f"/live of {replica.name} answers {status}")
-
-
 async def postgres_restart(lab: Lab) -> Report:
     """An immediate restart, which is a crash, in the middle of runs."""
     report = Report("postgres-restart", "PostgreSQL stopped like in a crash and started again, mid-run")
     url = await lab.own_database()
     async with lab.fleet(2, database_url=url, lease_seconds=10.0) as (fleet, caller):
-        load = await _begin(lab, fleet, caller, lab.pick(4, 12 * lab.often(1, 5)))
+        load = await begin(lab, fleet, caller, lab.pick(4, 12 * lab.often(1, 5)))
         for _ in range(lab.often(1, 5)):
             await asyncio.to_thread(lab.postgres.stop, "immediate")
-            await _all_say(fleet, 503)
+            await all_say(fleet, 503)
             restarted = time.monotonic()
             await asyncio.to_thread(lab.postgres.start)
             report.times += 1
-            await _all_say(fleet, 200)
+            await all_say(fleet, 200)
             going = [reader for reader in load.readers if not reader.endings]
-            await asyncio.gather(*(_moves(reader, restarted) for reader in going))
-            _went_on(report, going, restarted)
+            await asyncio.gather(*(moves(reader, restarted) for reader in going))
+            went_on(report, going, restarted)
         await load.finish(report)
         await judge(report, load, url)
     return report
-
-
-async def _moves(reader: Reader, since: float) -> None:
-    await reader.until(
-        lambda one: bool(one.endings) or bool(one.arrived and one.arrived[-1] > since), "events come again", 40
-    )
 
 
 async def terminate(lab: Lab) -> Report:
@@ -87,7 +49,7 @@ async def terminate(lab: Lab) -> Report:
 
 async def _terminate_each_second(lab: Lab, report: Report, victims: str, times: int) -> Report:
     async with lab.fleet(2, lease_seconds=10.0) as (fleet, caller):
-        load = await _begin(lab, fleet, caller, times + 1)
+        load = await begin(lab, fleet, caller, times + 1)
         for _ in range(times):
             await ask(lab.database_url, KILL_ALL, victims)
             killed = time.monotonic()
@@ -98,7 +60,7 @@ async def _terminate_each_second(lab: Lab, report: Report, victims: str, times: 
             status, answer = await caller.call("GET", fleet[0], "/api/sessions")
             report.require(status in (200, 503), f"the list of sessions is answered {status}: {answer}")
             await pause
-            _went_on(report, load.readers, killed)
+            went_on(report, load.readers, killed)
         await load.finish(report)
         await judge(report, load, lab.database_url)
     return report
@@ -114,17 +76,17 @@ async def refused(lab: Lab) -> Report:
         lab.fleet(database_url=[one.url, two.url], lease_seconds=10.0) as (fleet, caller),
     ):
         for _ in range(lab.often(1, 2)):
-            load = await _begin(lab, fleet, caller, lab.pick(4, 15))
+            load = await begin(lab, fleet, caller, lab.pick(4, 15))
             await asyncio.gather(one.refuse(), two.refuse())
             began = time.monotonic()
-            await _all_say(fleet, 503)
+            await all_say(fleet, 503)
             await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))  # the length of the fault
             await asyncio.gather(one.accept(), two.accept())
             accepted = time.monotonic()
             report.times += 1
-            await _all_say(fleet, 200)
-            await asyncio.gather(*(_moves(reader, accepted) for reader in load.readers))
-            _went_on(report, load.readers, accepted)
+            await all_say(fleet, 200)
+            await asyncio.gather(*(moves(reader, accepted) for reader in load.readers))
+            went_on(report, load.readers, accepted)
             await load.finish(report)
             await judge(report, load, lab.database_url)
     return report
@@ -148,8 +110,8 @@ async def lost_appends(lab: Lab) -> Report:
             lost = time.monotonic()
             report.times += proxy.lost
             going = [reader for reader in load.readers if not reader.endings]
-            await asyncio.gather(*(_moves(reader, lost) for reader in going))
-            _went_on(report, going, lost)
+            await asyncio.gather(*(moves(reader, lost) for reader in going))
+            went_on(report, going, lost)
         await load.finish(report)
         await judge(report, load, lab.database_url)
         recognised = len(fleet[0].logged("append_recognised"))
@@ -165,15 +127,15 @@ async def read_only(lab: Lab) -> Report:
     url = await lab.own_database()
     async with lab.fleet(2, database_url=url, lease_seconds=10.0) as (fleet, caller):
         times = lab.often(1, 5)
-        load = await _begin(lab, fleet, caller, 2 + (seconds + 1) * times)
+        load = await begin(lab, fleet, caller, 2 + (seconds + 1) * times)
         for _ in range(times):
             await _set_read_only(url, "on")
             await asyncio.sleep(seconds)  # the length of the fault
             await _set_read_only(url, "off")
             healed = time.monotonic()
             report.times += 1
-            await asyncio.gather(*(_moves(reader, healed) for reader in load.readers))
-            _went_on(report, load.readers, healed)
+            await asyncio.gather(*(moves(reader, healed) for reader in load.readers))
+            went_on(report, load.readers, healed)
         await load.finish(report)
         await judge(report, load, url)
     return report
@@ -186,7 +148,7 @@ async def crowded(lab: Lab) -> Report:
     url = await lab.own_database()
     async with lab.fleet(2, database_url=url, lease_seconds=10.0) as (fleet, caller):
         times = lab.often(1, 5)
-        load = await _begin(lab, fleet, caller, 2 + (seconds + 1) * times)
+        load = await begin(lab, fleet, caller, 2 + (seconds + 1) * times)
         for _ in range(times):
             others: list[asyncpg.Connection] = []
             await _fill(url, others)
@@ -198,9 +160,9 @@ async def crowded(lab: Lab) -> Report:
                 other.terminate()
             healed = time.monotonic()
             report.times += 1
-            await _all_say(fleet, 200)
-            await asyncio.gather(*(_moves(reader, healed) for reader in load.readers))
-            _went_on(report, load.readers, healed)
+            await all_say(fleet, 200)
+            await asyncio.gather(*(moves(reader, healed) for reader in load.readers))
+            went_on(report, load.readers, healed)
             report.notes = [f"{len(others)} places taken"]
         await load.finish(report)
         await judge(report, load, url)
@@ -251,17 +213,8 @@ async def _more(readers: Sequence[Reader], events: int) -> None:
 
 
 async def _judge_delays(report: Report, load: Load, database_url: str, replica: Replica) -> None:
-    """From the commit, by the database's clock, to the reader: both are on this machine."""
-    offset = time.time() - time.monotonic()
-    committed: dict[str, dict[int, float]] = {}
-    for row in await ask(
-        database_url, "SELECT chat_session_id, seq, extract(epoch FROM created_at)::float8 AS at FROM events"
-    ):
-        committed.setdefault(str(row["chat_session_id"]), {})[row["seq"]] = row["at"]
-    for reader in load.readers:
-        events = committed[reader.session_id]
-        delays = [at + offset - events[number] for number, at in enumerate(reader.arrived, 1)]
-        report.recoveries.append(max(delays[3:]))
+    delays = await commit_delays(database_url, load.readers)
+    report.recoveries += [max(of_reader[3:]) for of_reader in delays]
     worst = max(report.recoveries)
     report.require(worst <= 2.0 + 8.0, f"an event came {worst:.1f} s late")
     report.notes.append("time: the latest event of each reader")

@@ -4,8 +4,11 @@ from collections.abc import Awaitable, Callable
 
 from tests.chaos.clients import disconnects, half_open, slow_readers, stalled
 from tests.chaos.deploys import drain, rolling
+from tests.chaos.disks import disk_full
+from tests.chaos.floods import stream_flood
 from tests.chaos.lab import Lab, Report
 from tests.chaos.leaders import leadership
+from tests.chaos.notifications import notifications
 from tests.chaos.outages import crowded, listener, lost_appends, postgres_restart, read_only, refused, terminate
 from tests.chaos.providers import restarts
 from tests.chaos.races import idempotency, interrupt_of_the_dead, interrupts, lost_commits, on_busy
@@ -27,9 +30,12 @@ SCENARIOS: dict[str, Scenario] = {
     "refused": refused,
     "lost-appends": lost_appends,
     "read-only": read_only,
+    "disk-full": disk_full,
     "crowded": crowded,
     "listener": listener,
+    "notifications": notifications,
     "slow-readers": slow_readers,
+    "stream-flood": stream_flood,
     "disconnects": disconnects,
     "half-open": half_open,
     "idempotency": idempotency,

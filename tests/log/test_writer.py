@@ -348,7 +348,7 @@ async def test_an_ordinal_that_nothing_explains_stops_the_run_instead_of_being_g
 # What passes ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sqlstate", ["53100", "53200", "57014", "40001"])
+@pytest.mark.parametrize("sqlstate", ["53100", "53200", "57014", "58030", "40001"])
 async def test_a_full_disk_and_the_like_are_waited_out_and_then_the_run_goes_on(
     log: LogDatabase, replica: LogReplica, sqlstate: str
 ) -> None:

@@ -204,19 +204,23 @@ class Fleet:
 
     async def register(self) -> None:
         """Make the user whose token `caller` uses from then on."""
+        self.token = await self.new_user()
+
+    async def new_user(self) -> str:
+        """The token of a user that was not there before."""
         async with aiohttp.ClientSession() as http:
             body = {"email": f"{uuid4().hex}@example.com", "password": PASSWORD}
             async with http.post(f"{self.replicas[0].url}/api/auth/register", json=body) as answer:
                 if answer.status != 201:
                     raise AssertionError(await answer.text())
-                self.token = answer.cookies["webedt_session"].value
+                return answer.cookies["webedt_session"].value
 
     @contextlib.asynccontextmanager
-    async def caller(self) -> AsyncIterator["Caller"]:
-        """An HTTP client with the user's login and as many connections as it is asked for."""
+    async def caller(self, token: str = "") -> AsyncIterator["Caller"]:
+        """An HTTP client with the user's login, or that of another, and as many connections as it is asked for."""
         connector = aiohttp.TCPConnector(limit=0)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-        headers = {"Authorization": f"Bearer {self.token}"}
+        headers = {"Authorization": f"Bearer {token or self.token}"}
         async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as http:
             yield Caller(http)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from tests.support.fleet import free_port
+from tests.support.fleet_notifications import NotificationFaults, Sieve
 
 _PURPOSE = re.compile(rb"webedt-([a-z]+)")
 BLOCK_BYTES = 64 * 1024
@@ -26,6 +27,7 @@ class Link:
         self.server = server
         self.purpose = purpose
         self.losing = False
+        self.sieve: Sieve | None = None
 
     def cut(self) -> None:
         for writer in (self.client, self.server):
@@ -46,6 +48,8 @@ class FaultyProxy:
         self._changed = asyncio.Event()
         self.delay_seconds = 0.0
         self._to_lose: tuple[str, bytes] | None = None
+        self.notifications: NotificationFaults | None = None
+        """What befalls notifications on connections that are made from then on."""
 
     @property
     def url(self) -> str:
@@ -113,6 +117,8 @@ class FaultyProxy:
             found = _PURPOSE.search(first)
             upstream_reader, upstream = await self._open_upstream()
             link = Link(writer, upstream, found[1].decode() if found else "")
+            if self.notifications is not None and link.purpose == "listener":
+                link.sieve = Sieve(self.notifications, writer)
             self._links.add(link)
             async with asyncio.TaskGroup() as pumps:
                 pumps.create_task(self._pump(link, reader, upstream, first, asking=True))
@@ -135,6 +141,8 @@ class FaultyProxy:
                 link.losing = True
             elif data and not asking and link.losing:
                 raise ConnectionResetError
+            if not asking and link.sieve is not None:
+                data = link.sieve.take(data)
             while data and (self._hold_all or link.purpose in self._held):
                 await self._changed.wait()
             if self.delay_seconds:

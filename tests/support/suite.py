@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tests.support.postgres import DatabaseServer
+from tests.support.small_disk import unmount
 from webedt.database.embedded import EmbeddedPostgres
 
 # Without fsync a clone is several times as fast. Only a crash of the machine could now lose a commit: what a killed
@@ -86,7 +87,10 @@ def _clear_away_if_abandoned(folder: Path) -> None:
 def _remove(folder: Path) -> None:
     """Remove a suite's folder with all servers in it, also those that a killed test left."""
     for home in list(folder.rglob("postgres-18")):
-        EmbeddedPostgres(home.parent).delete()
+        server = EmbeddedPostgres(home.parent)
+        server.stop("immediate")
+        unmount(home)
+        server.delete()
     shutil.rmtree(folder)
 
 

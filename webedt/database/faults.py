@@ -17,6 +17,7 @@ CONNECTION_LOST = (
 TRY_AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 WAIT_FOR_SERVER = (
     asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
+    asyncpg.PostgresIOError,  # the disk does not answer as it should; says nothing about what was to be stored
     asyncpg.ReadOnlySQLTransactionError,  # fail-over in progress
     asyncpg.OperatorInterventionError,
     asyncpg.LockNotAvailableError,

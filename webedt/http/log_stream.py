@@ -7,7 +7,8 @@ Three states, and the step between them that must not be torn apart:
 - *over*: a frame is never left half-written; the last chunk and the end of the body go out, then the task ends.
 
 Memory of a stream: what the socket does not take stands in the transport's buffer. Nothing more is put there while it
-holds more than `HIGH_WATER`, so it is bounded by that and one chunk or page (`PAGE_BYTES`, or one larger event).
+holds more than `HIGH_WATER`, so it is bounded by that and one chunk or page (`PAGE_BYTES` and the lines around them, or
+one larger event).
 """
 
 import asyncio
