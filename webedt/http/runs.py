@@ -15,6 +15,7 @@ from webedt.domain.prompts import Prompt, prompt_blocks
 from webedt.domain.runs import Accepted, OnBusy
 from webedt.http.bodies import path_id, read_body, read_optional_body
 from webedt.http.context import json_response, principal
+from webedt.http.log_stream import EVENTS as LOG_EVENTS
 from webedt.http.routes import Parameter, Route
 from webedt.http.streaming import StreamServices, stream_run
 from webedt.services.runs import NewPrompt
@@ -22,11 +23,13 @@ from webedt.services.sessions import no_such_session
 
 MAX_KEY_LENGTH = 200
 _KEY = re.compile(r"[\x20-\x7e]{1,200}")
+# For the description: https, a host, no credentials.
+REPOSITORY = r"^https://[A-Za-z0-9.-]+(:[0-9]+)?(/[^@\s]*)?$"
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class GitHub(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    repo_url: Annotated[str, Meta(min_length=1, max_length=500)]
+    repo_url: Annotated[str, Meta(min_length=1, max_length=500, extra_json_schema={"pattern": REPOSITORY})]
     branch: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
 
 
@@ -71,7 +74,7 @@ IDEMPOTENCY_KEY = Parameter(
     name="Idempotency-Key",
     place="header",
     doc="The same user, key and body within 24 hours means the same run.",
-    schema={"type": "string", "maxLength": MAX_KEY_LENGTH},
+    schema={"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": r"^[\x20-\x7e]+$"},
 )
 PREFER = Parameter(
     name="Prefer", place="header", doc="`respond-async`: 202 instead of a stream.", schema={"type": "string"}
@@ -144,7 +147,7 @@ def run_routes(services: StreamServices) -> list[Route]:
         Route(
             method="POST", path="/api/execute-remote", handler=execute, summary="Start a run and stream its events",
             body=Execute, answer=AcceptedView, media_type="text/event-stream", statuses=(200, 202), streams=True,
-            parameters=(IDEMPOTENCY_KEY, PREFER),
+            events=LOG_EVENTS, parameters=(IDEMPOTENCY_KEY, PREFER),
         ),
         Route(
             method="POST", path="/api/sessions/{id}/send", handler=send, summary="Send a follow-up prompt",
