@@ -107,4 +107,6 @@ def _path_parameter(name: str) -> dict[str, Any]:
 
 
 def _parameter(item: Parameter) -> dict[str, Any]:
-    return {"name": item.name, "in": item.place, "description": item.doc, "schema": item.schema}
+    described = {"name": item.name, "in": item.place, "description": item.doc, "schema": item.schema}
+    # What is empty counts as not given.
+    return {**described, "allowEmptyValue": True} if item.place == "query" else described

@@ -30,6 +30,7 @@ MAX_EVENT_PAGE = 5000
 MAX_SESSION_PAGE = 200
 MAX_CURSOR = 2**53 - 1
 MAX_SEARCH_LENGTH = 200
+SWITCH = ["0", "1", "false", "true"]
 
 
 class Patch(msgspec.Struct, forbid_unknown_fields=True):
@@ -77,7 +78,7 @@ LAST_EVENT_ID = (
         name="Last-Event-ID", place="header", doc="The last event seen; wins over the query.", schema={"type": "string"}
     ),
     _query("lastEventId", "The last event seen.", type="string"),
-    _query("deltas", "0: whole messages only.", type="string", enum=["0", "1"]),
+    _query("deltas", "0: whole messages only.", type="string", enum=SWITCH),
 )
 
 
@@ -191,7 +192,7 @@ def session_routes(services: SessionServices) -> list[Route]:
             parameters=(
                 _query("status", "Only these.", type="string", enum=list(STATUSES)),
                 _query("q", "Only with this text in the title.", type="string", maxLength=MAX_SEARCH_LENGTH),
-                _query("deleted", "1: the deleted ones instead.", type="string", enum=["0", "1"]),
+                _query("deleted", "1: the deleted ones instead.", type="string", enum=SWITCH),
                 _query("limit", "At most so many.", type="integer", minimum=1, maximum=MAX_SESSION_PAGE),
                 _query("cursor", "`nextCursor` of the page before.", type="string"),
             ),
