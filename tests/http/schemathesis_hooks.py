@@ -1,4 +1,4 @@
-"""What the configuration of Schemathesis cannot say: who asks for a logout. Runs in its process."""
+"""What the configuration of Schemathesis cannot say. Runs in its process."""
 
 import json
 import os
@@ -7,11 +7,20 @@ from urllib.request import Request, urlopen
 
 import schemathesis
 
+from webedt.config import PROVIDERS
+
 ENDS_LOGINS = r"^/api/auth/(logout|logout-all|sessions/\{id\})$"
 
 
-@schemathesis.hook.apply_to(path_regex=ENDS_LOGINS)
-def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
+@schemathesis.hook("before_call").apply_to(path="/api/execute-remote")
+def name_a_provider_that_is_configured(_context: Any, case: Any, _kwargs: Any) -> None:
+    """The document knows the names of all; this replica has but the simulated one."""
+    if isinstance(case.body, dict) and case.body.get("provider") in PROVIDERS:
+        case.body["provider"] = "simulated"
+
+
+@schemathesis.hook("before_call").apply_to(path_regex=ENDS_LOGINS)
+def log_out_somebody_else(_context: Any, case: Any, _kwargs: Any) -> None:
     """The login of the configuration must outlive them all: another user's stands in for it, a new one each time.
 
     So does its id for the id that is known.

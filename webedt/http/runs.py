@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from webedt.config import PROVIDERS
 from webedt.domain.errors import FieldError, InvalidRequest, NotFound, Unavailable
 from webedt.domain.prompts import Prompt, prompt_blocks
 from webedt.domain.runs import Accepted, OnBusy
@@ -26,6 +27,8 @@ _KEY = re.compile(r"[\x20-\x7e]{1,200}")
 # For the description: https, a host, no credentials.
 REPOSITORY = r"^https://[A-Za-z0-9.-]+(:[0-9]+)?(/[^@\s]*)?$"
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
+# The names there are, for the description; which of them are configured, the service knows.
+ProviderName = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema={"enum": list(PROVIDERS)})]
 
 
 class GitHub(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
@@ -36,7 +39,7 @@ class GitHub(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 class Execute(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     user_request: Prompt
     website_session_id: str | None = None
-    provider: Name | None = None
+    provider: ProviderName | None = None
     model: Name | None = None
     github: GitHub | None = None
     on_busy: OnBusy = "queue"
