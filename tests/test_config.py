@@ -29,9 +29,9 @@ WRONG = {
 }
 
 
-def faults_of(environ: dict[str, str], *, database_required: bool = True) -> list[str]:
+def faults_of(environ: dict[str, str]) -> list[str]:
     with pytest.raises(ConfigurationError) as refused:
-        load_settings(environ, database_required=database_required)
+        load_settings(environ)
     return list(refused.value.faults)
 
 
@@ -72,9 +72,8 @@ def test_faults_between_settings_are_listed_with_the_others() -> None:
     assert sorted(names(faults_of(environ))) == expected
 
 
-def test_the_database_is_required_where_it_is_needed() -> None:
+def test_the_database_is_required() -> None:
     assert faults_of({}) == ["DATABASE_URL: is required"]
-    assert load_settings({}, database_required=False).database_url == ""
 
 
 @pytest.mark.parametrize("secret", ["", "short", "s" * 31])
@@ -166,6 +165,17 @@ def test_check_shows_settings_but_no_secret() -> None:
         assert item.metadata["variables"][0] in result.stdout
     assert "cannot be reached" in result.stdout
     assert "127.0.0.1:1/webedt" in result.stdout
+    assert "hunter" not in result.stdout + result.stderr
+
+
+def test_check_shows_what_can_be_read_of_a_faulty_configuration() -> None:
+    result = run_webedt("check", "--verbose", **WRONG, SESSION_SECRET="hunter3", DB_POOL_MIN="7")
+    assert result.returncode == 2
+    shown = {line.split()[0]: line[37:] for line in result.stdout.splitlines()}
+    assert {name for name, value in shown.items() if value == "(not valid)"} == set(WRONG)
+    assert (shown["DB_POOL_MIN"], shown["MAX_ATTEMPTS"], shown["SESSION_SECRET"]) == ("7", "3", "(set)")
+    for name in WRONG:
+        assert f"  {name}: " in result.stderr
     assert "hunter" not in result.stdout + result.stderr
 
 

@@ -24,7 +24,7 @@ STATEMENT = re.compile(
 # What has no parameters to mistake and no table of ours: probes, settings, locks, and how databases are made.
 SQL_ALLOWED = {
     "bus/postgres.py": {"SELECT pg_notify($1, $2)"},
-    "cli/dev.py": {"SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", 'CREATE DATABASE "'},
+    "cli/dev_database.py": {"SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", 'CREATE DATABASE "'},
     "database/migrations.py": {
         "SELECT to_regclass('schema_migrations')",
         "SELECT version FROM schema_migrations",

@@ -354,9 +354,7 @@ class Settings:
         return next((name for name, settings in configured.items() if settings), None)
 
 
-def load_settings(
-    environ: Mapping[str, str], *, database_required: bool = True, secret_required: bool = True
-) -> Settings:
+def load_settings(environ: Mapping[str, str], *, secret_required: bool = True) -> Settings:
     """Read the settings. Raises `ConfigurationError` with one line for each fault, not only the first.
 
     `secret_required`: whether production needs its `SESSION_SECRET`; migrating does not.
@@ -376,7 +374,7 @@ def load_settings(
             break
     broken = {fault.split(":", 1)[0] for fault in faults}
     settings = Settings(**values)
-    if database_required and not settings.database_url and "DATABASE_URL" not in broken:
+    if not settings.database_url and "DATABASE_URL" not in broken:
         faults.append("DATABASE_URL: is required")
     secret = settings.session_secret
     if settings.production and secret_required and not secret:

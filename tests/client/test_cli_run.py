@@ -118,8 +118,18 @@ async def test_a_run_goes_on_when_the_replica_is_lost_and_prints_nothing_twice(
         stream(delta(3, "two "), breaks=True),
         stream(message(9, "one two three", replaces_from=2), completed(10)),
     ]
-    assert await webedt("run", "hello") == Ended(0, "one two three\n", "")
+    ended = await webedt("run", "hello")
+    assert (ended.status, ended.out) == (0, "one two three\n")
     assert server.cursors == ["POST", "POST", "2", "3"]
+
+
+async def test_who_waits_for_the_first_answer_is_told_once_that_it_is_tried_again(
+    server: ScriptedServer, webedt: CommandLine
+) -> None:
+    refused = refusal(503, "unavailable", "Not ready: database.", Retry_After="0")
+    server.steps = [refused, refused, refused, stream(ACCEPTED, message(2, "here"), completed(3))]
+    ended = await webedt("run", "hello")
+    assert ended == Ended(0, "here\n", "webedt: Not ready: database; trying again\n")
 
 
 async def test_messages_around_a_tool_stand_on_lines_of_their_own(server: ScriptedServer, webedt: CommandLine) -> None:
@@ -275,7 +285,7 @@ async def test_a_refusal_is_one_line_that_says_what_to_do(
 
 async def test_a_server_that_is_not_there_is_named(server: ScriptedServer, webedt: CommandLine) -> None:
     await server.stop()
-    ended = await webedt("run", "hello", "--retry-for", "0.2")
+    ended = await webedt("run", "hello", "--retry-for", "0")
     assert ended.status == 1
     assert f"cannot reach {server.url}: connection refused. Is the server running there?" in ended.err
     assert ended.err.count("\n") == 1

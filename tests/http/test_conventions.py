@@ -98,6 +98,7 @@ async def test_an_unknown_path_is_a_problem_and_never_the_page(app: Running, pat
         ("DELETE", "/api/auth/login", {"POST"}),
         ("POST", "/health", {"GET", "HEAD"}),
         ("PROPFIND", "/health", {"GET", "HEAD"}),
+        ("PATCH", "/api/sessions/updates", {"GET"}),
     ],
 )
 async def test_a_wrong_method_is_a_problem_that_names_the_right_ones(

@@ -1,4 +1,6 @@
-"""The OpenAPI document is true and whole, and what can be set, asked or measured is written down for people."""
+"""The OpenAPI document is sound and whole (that it is true is shown by test_openapi.py), and what can be set, asked or
+measured is written down for people.
+"""
 
 import re
 from dataclasses import fields
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.http.client import SHORT, Client, Running
+from tests.http.client import Running
 from webedt.config import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -108,28 +110,6 @@ async def test_bodies_and_answers_have_schemas(document: Any) -> None:
     assert paths["/api/resume/{id}"]["get"]["responses"].keys() >= {"200", "204", "default"}
     problem = document["components"]["schemas"]["Problem"]
     assert set(problem["required"]) == {"type", "title", "status", "code", "detail", "requestId"}
-
-
-async def test_the_answers_are_what_the_document_says(app: Running, user: Client, document: Any) -> None:
-    session_id = await user.finish(SHORT)
-    schemas = document["components"]["schemas"]
-
-    def check(value: Any, schema: Any) -> None:
-        if "$ref" in schema:
-            schema = schemas[schema["$ref"].rsplit("/", 1)[1]]
-        if "properties" in schema:
-            assert set(schema.get("required", ())) <= value.keys() <= schema["properties"].keys()
-            for name, inner in value.items():
-                check(inner, schema["properties"][name])
-        elif schema.get("type") == "array":
-            for inner in value:
-                check(inner, schema["items"])
-
-    for path in ("/api/sessions", f"/api/sessions/{session_id}", f"/api/sessions/{session_id}/events",
-                 "/api/auth/session", "/api/auth/sessions", "/health"):  # fmt: skip
-        operation = document["paths"][path.replace(session_id, "{id}")]["get"]
-        content = operation["responses"]["200"]["content"]["application/json"]
-        check((await user.get(path)).json(), content["schema"])
 
 
 # For people -----------------------------------------------------------------------------------------------------------

@@ -207,6 +207,7 @@ REFUSED: list[dict[str, Any]] = [
     {"userRequest": [{**IMAGE, "source": {**PNG, "data": "not base64!"}}]},
     {"userRequest": [{**IMAGE, "source": {**PNG, "data": "abcd\n"}}]},
     {"userRequest": [{**IMAGE, "source": {**PNG, "data": "abcde"}}]},
+    {"userRequest": [{**IMAGE, "source": {**PNG, "data": "0="}}]},
     {"userRequest": [{**IMAGE, "source": {**PNG, "data": ""}}]},
     {"userRequest": [{"type": "text", "text": "x"}] * 101},
     {"userRequest": "x", "provider": "no-such-provider"},

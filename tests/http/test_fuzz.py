@@ -1,7 +1,6 @@
-"""Every documented operation, asked in every odd way that its own description lets one think of.
-
-What is asked comes from the OpenAPI document alone, half of it as described and half of it broken. Whatever it is, the
-answer is one of the documented ones or a proper problem, and none of it is a fault of the server.
+"""What no OpenAPI document describes, and so test_openapi.py does not ask: raw bytes in place of JSON, numbers and
+texts beyond every measure deep inside good bodies, headers and targets that are hardly HTTP; with a token, as a browser
+and as nobody. Whatever it is, the answer is a documented one or a proper problem, and none of it is our fault.
 """
 
 import asyncio
@@ -193,41 +192,14 @@ class Description:
     # What is answered ------------------------------------------------------------------------------------------------
 
     def judge(self, operation: Any, answer: Answer) -> None:
-        """Raises `AssertionError` for what the document does not promise. A stream's body is its first bytes."""
+        """Raises `AssertionError` unless this is a documented status or a proper problem, and no fault of ours."""
         assert answer.status < 500
         assert answer.head["X-Request-ID"]
         assert answer.head["X-Container-ID"] == CONTAINER
         if answer.status >= 400:
             assert STATUS.get(answer.code) == answer.status
-            problem = operation["responses"]["default"]["content"]["application/problem+json"]["schema"]
-            self._fits(answer.json(), problem)
-            return
-        described = operation["responses"].get(str(answer.status))
-        assert described is not None, "a status that is not documented"
-        if "content" not in described:
-            assert answer.body == b""
-            return
-        media_type = answer.head["Content-Type"].split(";")[0]
-        assert media_type in described["content"] or operation["operationId"] == "get_metrics"
-        if media_type == "application/json":
-            self._fits(answer.json(), described["content"][media_type]["schema"])
-        elif media_type == STREAM:
-            assert answer.body
-
-    def _fits(self, value: Any, schema: Any) -> None:
-        schema = self.resolve(schema)
-        if "enum" in schema:
-            assert value in schema["enum"]
-        kinds = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
-        if schema.get("type") in kinds:
-            assert isinstance(value, kinds[schema["type"]]), (value, schema)
-        if "properties" in schema:
-            assert set(schema.get("required", ())) <= value.keys() <= schema["properties"].keys()
-            for name, inner in value.items():
-                self._fits(inner, schema["properties"][name])
-        elif schema.get("type") == "array":
-            for inner in value:
-                self._fits(inner, schema["items"])
+        else:
+            assert str(answer.status) in operation["responses"], "a status that is not documented"
 
 
 def few(choices: dict[str, st.SearchStrategy[str]]) -> st.SearchStrategy[dict[str, str]]:

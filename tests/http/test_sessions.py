@@ -91,6 +91,9 @@ async def test_the_list_can_be_asked_for_a_status_and_for_words_of_the_title(use
     assert await ids_of(user, "?q=broken&status=completed") == []
     assert len(await ids_of(user, "?q=&status=&deleted=&cursor=&limit=")) == 3
     assert await ids_of(user, "?q=%00%ff%ed%a0%80") == []
+    assert await ids_of(user, "?q=" + "x" * 200) == []
+    refused = await user.get("/api/sessions?q=" + "x" * 201)
+    assert (refused.status, refused.json()["errors"][0]["path"]) == (400, "?q")
 
 
 CURSORS = [

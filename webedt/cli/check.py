@@ -3,10 +3,12 @@
 import argparse
 import asyncio
 import os
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 
 import asyncpg
 
+from webedt.cli.errors import CommandError
 from webedt.cli.faults import settings_or_fail
 from webedt.config import Settings
 from webedt.database.migrations import pending_migrations
@@ -19,7 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    settings = settings_or_fail(os.environ)
+    try:
+        settings = settings_or_fail(os.environ)
+    except CommandError:
+        if args.verbose:
+            _show(*_readable(os.environ))
+        raise
     print("configuration  ok")
     if args.verbose:
         _show(settings)
@@ -54,10 +61,25 @@ async def _check(settings: Settings) -> dict[str, str]:
     return faults
 
 
-def _show(settings: Settings) -> None:
+def _readable(environ: Mapping[str, str]) -> tuple[Settings, set[str]]:
+    """What can be read of a faulty configuration, and the names of the fields that cannot."""
+    values, faulty = {}, set()
+    for item in fields(Settings):
+        given = (environ.get(variable, "").strip() for variable in item.metadata["variables"])
+        if raw := next(filter(None, given), ""):
+            try:
+                values[item.name] = item.metadata["parse"](raw)
+            except ValueError:
+                faulty.add(item.name)
+    return Settings(**values), faulty
+
+
+def _show(settings: Settings, faulty: Collection[str] = ()) -> None:
     for item in fields(settings):
         value = getattr(settings, item.name)
         shown = ("(set)" if value else "(not set)") if item.metadata["secret"] else value
+        if item.name in faulty:
+            shown = "(not valid)"
         print(f"  {item.metadata['variables'][0]:34} {shown}")
 
 

@@ -20,10 +20,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
+from webedt.cli.dev_database import DevDatabase
 from webedt.cli.dev_instances import Instance, Instances
 from webedt.cli.dev_welcome import demo_token, is_ready, welcome
 from webedt.cli.errors import USAGE, CommandError
-from webedt.database.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from webedt.cli.faults import settings_or_fail
+from webedt.database.embedded import EmbeddedPostgresError
 from webedt.database.migrations import migrate
 
 READY_TIMEOUT_SECONDS = 60
@@ -66,19 +68,22 @@ def _run(args: argparse.Namespace, stack: contextlib.ExitStack) -> None:
     for port in ports:
         _check_port(port)
     given_url = os.environ.get("DATABASE_URL")
-    database_url = given_url or stack.enter_context(_embedded_database(data_dir))
-    direct_url = os.environ.get("DATABASE_DIRECT_URL", "") if given_url else ""
-    _migrate(direct_url or database_url)
     shared = {
         "HOST": LOOPBACK,  # nobody else on the network is to use the demo login
         "LB_DRAIN_DELAY_SECONDS": "0",  # there is no balancer to wait for
         "AUTH_RATE_LIMIT_PER_MINUTE": "0",  # nobody guesses the demo password, but every start logs in
         **os.environ,
-        "DATABASE_URL": database_url,
-        "DATABASE_DIRECT_URL": direct_url,
+        "DATABASE_URL": given_url or "postgresql://",  # that of the embedded one is not known yet
+        "DATABASE_DIRECT_URL": os.environ.get("DATABASE_DIRECT_URL", "") if given_url else "",
         "SESSION_SECRET": os.environ.get("SESSION_SECRET") or _session_secret(data_dir),
         "WEBEDT_ENV": "development",
+        "PORT": str(args.port),
     }
+    # All faults at once, before anything is started that would end by them one after the other.
+    direct_url = settings_or_fail(shared).database_direct_url
+    embedded = None if given_url else stack.enter_context(DevDatabase(data_dir))
+    database_url = shared["DATABASE_URL"] = given_url or (embedded.url if embedded else "")
+    _migrate(direct_url or database_url)
     instances = Instances([Instance(f"dev-{number}", port, shared) for number, port in enumerate(ports, start=1)])
     stop = _StopSignals()
     with instances:
@@ -92,6 +97,8 @@ def _run(args: argparse.Namespace, stack: contextlib.ExitStack) -> None:
         if not stop.asked:
             print(welcome(ports, demo_token(ports[0]) if _is_local(database_url) else None), flush=True)
         while not stop.asked:
+            if embedded is not None:
+                embedded.restart_if_ended()
             instances.restart_ended()
             time.sleep(0.1)
         print("Stopping", flush=True)
@@ -131,27 +138,6 @@ def _check_port(port: int) -> None:
             probe.bind((os.environ.get("HOST") or LOOPBACK, port))
         except OSError:
             raise CommandError(f"port {port} is taken; use --port or stop the other one", exit_status=USAGE) from None
-
-
-@contextlib.contextmanager
-def _embedded_database(data_dir: Path) -> Iterator[str]:
-    server = EmbeddedPostgres(data_dir)
-    if not server.home.is_relative_to(data_dir.resolve()):
-        print(f"The database is kept in {server.home}: its account, not being root, does not get into {data_dir}")
-    try:
-        asyncio.run(_create_database(server.start(), "webedt"))
-        yield server.url("webedt")
-    finally:
-        server.stop()
-
-
-async def _create_database(server_url: str, name: str) -> None:
-    connection = await asyncpg.connect(server_url)
-    try:
-        if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
-            await connection.execute(f'CREATE DATABASE "{name}"')
-    finally:
-        await connection.close()
 
 
 def _migrate(database_url: str) -> None:

@@ -51,13 +51,18 @@ class Printer(ABC):
         return kinds.get(self._last_end.type, 0) if self._last_end else 0
 
     def on_retry(self, retry: Retry) -> None:
-        """Said before each wait. One broken connection is no news; an outage is, once."""
+        """Said before each wait. One broken connection is no news; an outage is, once.
+
+        Before the first event there is nothing else to be seen: without a status line the first failure is told.
+        """
         if retry.error is None:
             return
-        self.terminal.status(f"{retry.error}; trying again")
-        if retry.failures >= 3 and self._has_read and not self._complained:
-            self._complained = True
-            self.terminal.notice(f"{retry.error}; the run goes on, trying again")
+        what = str(retry.error).rstrip(".")
+        self.terminal.status(f"{what}; trying again")
+        if self._complained or (retry.failures < 3 if self._has_read else self.terminal.interactive):
+            return
+        self._complained = True
+        self.terminal.notice(f"{what}; {'the run goes on, ' if self._has_read else ''}trying again")
 
     def _explain_end(self, event: Event) -> None:
         if event.type == "failed":

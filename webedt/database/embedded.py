@@ -69,6 +69,11 @@ class EmbeddedPostgres:
             time.sleep(0.02)
         return self.url()
 
+    @property
+    def running(self) -> bool:
+        """Whether its process is there; it may still be starting or recovering."""
+        return self._running_pid() is not None
+
     def url(self, database: str = "postgres") -> str:
         """The URL of a database on the running server."""
         socket_dir = self._pid_file_lines()[4]

@@ -9,6 +9,8 @@ from typing import Any
 REPLACEMENT = "\ufffd"
 MAX_SAFE_INTEGER = 2**53 - 1
 MAX_DEPTH = 100
+# JSON Schema, for the description of texts that are refused when they are nothing but spaces.
+NOT_BLANK = {"pattern": r"\S"}
 
 
 def clean_text(text: str) -> str:

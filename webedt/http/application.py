@@ -1,6 +1,7 @@
 """Puts the route table behind the pipeline: the aiohttp application."""
 
 import functools
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,10 +29,12 @@ def build_application(pipeline: Pipeline, routes: Sequence[Route], version: str)
     table = [*routes, described]
     document = build_openapi(table, version)
     application = web.Application(middlewares=[pipeline.middleware], client_max_size=MAX_BODY_BYTES)
+    paths = {route.path for route in table}
     for route in table:
-        application.router.add_route(route.method, route.path, route.handler)
-        if route.method == "GET":
-            application.router.add_route("HEAD", route.path, route.handler)
+        pattern = _pattern(route.path, paths)
+        application.router.add_route(route.method, pattern, route.handler)
+        if route.method == "GET" and not route.streams:  # a stream has no HEAD
+            application.router.add_route("HEAD", pattern, route.handler)
         pipeline.add(route)
     application.on_response_prepare.append(pipeline.prepare)
     # aiohttp answers by itself what it cannot parse, past middlewares and signals, but through its request class. There
@@ -39,6 +42,20 @@ def build_application(pipeline: Pipeline, routes: Sequence[Route], version: str)
     request_class = type("Request", (_Request,), {"pipeline": pipeline})
     vars(application)["_make_request"] = functools.partial(application._make_request, _cls=request_class)
     return application
+
+
+def _pattern(path: str, paths: set[str]) -> str:
+    """`path` for the router, its last parameter never one of the words that stand there in other paths.
+
+    The router would try the next path when a method does not fit: PATCH of `/api/sessions/updates` would be a session
+    that is not there instead of a method that is not allowed, and `Allow` would name the methods of both.
+    """
+    before, brace, name = path.rpartition("{")
+    taken = [other.removeprefix(before) for other in paths if other.startswith(before)] if brace else []
+    words = "|".join(sorted(re.escape(word) for word in taken if not set(word) & set("{/")))
+    if not words or not name.removesuffix("}").isidentifier():
+        return path
+    return f"{before}{{{name[:-1]}:(?!(?:{words})$)[^/{{}}]+}}"
 
 
 class _Request(web.Request):

@@ -18,9 +18,12 @@ from webedt.http.routes import Access, Route
 from webedt.kernel import ServiceContainer
 from webedt.services.auth import AAuth
 
+# For the description; the service judges.
+EMAIL = {"pattern": r"^\s*[^@\s\x00-\x1f\x7f-\x9f]{1,64}@[^@\s\x00-\x1f\x7f-\x9f]{1,255}\s*$"}
+
 
 class Register(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    email: Annotated[str, Meta(min_length=3, max_length=254)]
+    email: Annotated[str, Meta(min_length=3, max_length=254, extra_json_schema=EMAIL)]
     password: Annotated[str, Meta(min_length=8, max_length=200)]
     display_name: Annotated[str, Meta(max_length=100)] | None = None
 

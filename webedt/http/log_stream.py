@@ -19,6 +19,7 @@ from uuid import UUID
 from aiohttp import HttpVersion11, web
 
 from webedt.domain.errors import Unavailable
+from webedt.domain.events import TYPES
 from webedt.domain.frames import KEEP_ALIVE, chunked, control_frame, draining_frames, parse_cursor, retry_frame
 from webedt.http.problems import SSE_HEADERS
 from webedt.http.sockets import cut_dead_peers
@@ -27,6 +28,7 @@ from webedt.log.chunks import Chunk
 from webedt.log.tail import Tail
 from webedt.log.tails import ATails
 
+EVENTS = (*TYPES, "caught_up", "reset", "draining")
 HIGH_WATER = 64 * 1024
 STALL_SECONDS = 90.0
 GOODBYE_SECONDS = 3.0

@@ -178,8 +178,6 @@ class Pipeline:
     async def _answer(self, request: web.Request, route: Route | None) -> web.StreamResponse:
         if route is None:
             return self._no_route(request)
-        if route.streams and request.method == "HEAD":
-            raise MethodNotAllowed("A stream has no HEAD.", [route.method])
         if route.needs_database and (reason := self._not_ready()) is not None:
             raise Unavailable(f"Not ready: {reason}.", retry_after_seconds=RETRY_AFTER_SECONDS)
         if route.access is Access.USER:

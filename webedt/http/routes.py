@@ -31,6 +31,7 @@ class Parameter:
 @dataclass(frozen=True, kw_only=True)
 class Route:
     """`body` and `answer` are msgspec types; `media_type` of an answer that is not JSON; `statuses` beside errors.
+    `events`: what an event stream may send.
 
     `streams`: the answer goes on for long, and its handler ends with the connection. Every other handler that changes
     something is carried to its end even if the client leaves.
@@ -47,6 +48,7 @@ class Route:
     body_required: bool = True
     answer: Any = None
     media_type: str = "application/json"
+    events: Sequence[str] = ()
     statuses: Sequence[int] = (200,)
     parameters: Sequence[Parameter] = ()
     documented: bool = True

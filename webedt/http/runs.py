@@ -10,11 +10,13 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from webedt.config import PROVIDERS
 from webedt.domain.errors import FieldError, InvalidRequest, NotFound, Unavailable
 from webedt.domain.prompts import Prompt, prompt_blocks
 from webedt.domain.runs import Accepted, OnBusy
 from webedt.http.bodies import path_id, read_body, read_optional_body
 from webedt.http.context import json_response, principal
+from webedt.http.log_stream import EVENTS as LOG_EVENTS
 from webedt.http.routes import Parameter, Route
 from webedt.http.streaming import StreamServices, stream_run
 from webedt.services.runs import NewPrompt
@@ -22,18 +24,22 @@ from webedt.services.sessions import no_such_session
 
 MAX_KEY_LENGTH = 200
 _KEY = re.compile(r"[\x20-\x7e]{1,200}")
+# For the description: https, a host, no credentials.
+REPOSITORY = r"^https://[A-Za-z0-9.-]+(:[0-9]+)?(/[^@\s]*)?$"
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
+# The names there are, for the description; which of them are configured, the service knows.
+ProviderName = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema={"enum": list(PROVIDERS)})]
 
 
 class GitHub(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    repo_url: Annotated[str, Meta(min_length=1, max_length=500)]
+    repo_url: Annotated[str, Meta(min_length=1, max_length=500, extra_json_schema={"pattern": REPOSITORY})]
     branch: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
 
 
 class Execute(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     user_request: Prompt
     website_session_id: str | None = None
-    provider: Name | None = None
+    provider: ProviderName | None = None
     model: Name | None = None
     github: GitHub | None = None
     on_busy: OnBusy = "queue"
@@ -71,7 +77,7 @@ IDEMPOTENCY_KEY = Parameter(
     name="Idempotency-Key",
     place="header",
     doc="The same user, key and body within 24 hours means the same run.",
-    schema={"type": "string", "maxLength": MAX_KEY_LENGTH},
+    schema={"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": r"^[\x20-\x7e]+$"},
 )
 PREFER = Parameter(
     name="Prefer", place="header", doc="`respond-async`: 202 instead of a stream.", schema={"type": "string"}
@@ -144,7 +150,7 @@ def run_routes(services: StreamServices) -> list[Route]:
         Route(
             method="POST", path="/api/execute-remote", handler=execute, summary="Start a run and stream its events",
             body=Execute, answer=AcceptedView, media_type="text/event-stream", statuses=(200, 202), streams=True,
-            parameters=(IDEMPOTENCY_KEY, PREFER),
+            events=LOG_EVENTS, parameters=(IDEMPOTENCY_KEY, PREFER),
         ),
         Route(
             method="POST", path="/api/sessions/{id}/send", handler=send, summary="Send a follow-up prompt",

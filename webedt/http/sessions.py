@@ -13,12 +13,14 @@ from msgspec import Meta
 
 from webedt.domain.errors import FieldError, InvalidRequest
 from webedt.domain.sessions import STATUSES, ChatSession, SessionStatus
-from webedt.domain.text import clean_text
+from webedt.domain.text import NOT_BLANK, clean_text
 from webedt.http.bodies import path_id, query_int, query_switch, read_body
 from webedt.http.context import json_response, no_content, principal
+from webedt.http.log_stream import EVENTS as LOG_EVENTS
 from webedt.http.long_poll import wait_beyond
 from webedt.http.routes import Parameter, Route
 from webedt.http.streaming import StreamServices, stream_session
+from webedt.http.updates import EVENTS as LIST_EVENTS
 from webedt.http.updates import stream_updates
 from webedt.services.lists import ALists
 from webedt.services.sessions import ASessions, Cursor
@@ -27,10 +29,12 @@ MAX_WAIT_SECONDS = 30
 MAX_EVENT_PAGE = 5000
 MAX_SESSION_PAGE = 200
 MAX_CURSOR = 2**53 - 1
+MAX_SEARCH_LENGTH = 200
+SWITCH = ["0", "1", "false", "true"]
 
 
 class Patch(msgspec.Struct, forbid_unknown_fields=True):
-    title: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    title: Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=NOT_BLANK)] | None = None
     favorite: bool | None = None
 
 
@@ -74,7 +78,7 @@ LAST_EVENT_ID = (
         name="Last-Event-ID", place="header", doc="The last event seen; wins over the query.", schema={"type": "string"}
     ),
     _query("lastEventId", "The last event seen.", type="string"),
-    _query("deltas", "0: whole messages only.", type="string", enum=["0", "1"]),
+    _query("deltas", "0: whole messages only.", type="string", enum=SWITCH),
 )
 
 
@@ -117,11 +121,15 @@ def session_routes(services: SessionServices) -> list[Route]:
         if status is not None and status not in STATUSES:
             known = ", ".join(STATUSES)
             raise InvalidRequest(f"status must be one of {known}.", errors=[FieldError("?status", f"one of {known}")])
+        text = request.query.get("q", "")
+        if len(text) > MAX_SEARCH_LENGTH:
+            rule = f"must have at most {MAX_SEARCH_LENGTH} characters"
+            raise InvalidRequest(f"q {rule}.", errors=[FieldError("?q", rule)])
         limit = query_int(request, "limit", 50, 1, MAX_SESSION_PAGE)
         found = await sessions.list(
             principal(request).user.id,
             status=status,
-            text=clean_text(request.query.get("q", ""))[:200].strip() or None,
+            text=clean_text(text).strip() or None,
             deleted=query_switch(request, "deleted", default=False),
             before=_read_cursor(request.query.get("cursor")),
             limit=limit + 1,
@@ -159,11 +167,11 @@ def session_routes(services: SessionServices) -> list[Route]:
     return [
         Route(
             path="/api/resume/{id}", handler=resume, summary="Replay, then follow until nothing runs or waits",
-            statuses=(200, 204), parameters=LAST_EVENT_ID, **stream,
+            statuses=(200, 204), events=LOG_EVENTS, parameters=LAST_EVENT_ID, **stream,
         ),
         Route(
             path="/api/sessions/{id}/events/stream", handler=follow, summary="Replay, then follow over later runs",
-            parameters=LAST_EVENT_ID, **stream,
+            events=LOG_EVENTS, parameters=LAST_EVENT_ID, **stream,
         ),
         Route(
             method="GET", path="/api/sessions/{id}/events", handler=events, summary="A page of events, or a long poll",
@@ -175,15 +183,16 @@ def session_routes(services: SessionServices) -> list[Route]:
             ),
         ),
         Route(
-            path="/api/sessions/updates", handler=updates, summary="The user's list of sessions as it changes", **stream
+            path="/api/sessions/updates", handler=updates, summary="The user's list of sessions as it changes",
+            events=LIST_EVENTS, **stream,
         ),
         Route(
             method="GET", path="/api/sessions", handler=list_sessions, summary="The user's sessions, newest first",
             answer=SessionPage,
             parameters=(
                 _query("status", "Only these.", type="string", enum=list(STATUSES)),
-                _query("q", "Only with this text in the title.", type="string", maxLength=200),
-                _query("deleted", "1: the deleted ones instead.", type="string", enum=["0", "1"]),
+                _query("q", "Only with this text in the title.", type="string", maxLength=MAX_SEARCH_LENGTH),
+                _query("deleted", "1: the deleted ones instead.", type="string", enum=SWITCH),
                 _query("limit", "At most so many.", type="integer", minimum=1, maximum=MAX_SESSION_PAGE),
                 _query("cursor", "`nextCursor` of the page before.", type="string"),
             ),

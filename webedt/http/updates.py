@@ -15,6 +15,8 @@ from webedt.http.problems import SSE_HEADERS
 from webedt.http.stream_registry import KEEP_ALIVE_SECONDS, AStreams
 from webedt.services.lists import ALists, Change, Subscription
 
+EVENTS = ("snapshot", "created", "updated", "status_changed", "deleted", "draining")
+
 
 class Snapshot(msgspec.Struct):
     sessions: list[ChatSession]
