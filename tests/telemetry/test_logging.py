@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import structlog
+from aiohttp.http_exceptions import BadHttpMessage
 
 from webedt.telemetry.logging import bind_request, configure_logging
 
@@ -44,6 +45,18 @@ def test_a_library_says_its_piece_as_a_line_of_the_same_kind(capsys: pytest.Capt
     logging.getLogger("some.library").warning("went %s", "wrong")
     [line] = lines(capsys)
     assert (line["event"], line["container"], line["logger"]) == ("went wrong", "replica-7", "some.library")
+
+
+def test_what_is_not_even_http_is_one_short_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "replica-7", json=True)
+    try:
+        raise BadHttpMessage("Invalid header, of any length a stranger likes")
+    except BadHttpMessage:
+        logging.getLogger("aiohttp.server").exception("Error handling request")
+    [line] = lines(capsys)
+    assert (line["event"], line["level"]) == ("request_unreadable", "warning")
+    assert "exception" not in line
+    assert "stranger" not in str(line)
 
 
 def test_configured_twice_a_line_comes_once(capsys: pytest.CaptureFixture[str]) -> None:

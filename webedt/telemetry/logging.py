@@ -7,9 +7,11 @@ logger; the last processor is a net for the names that would carry one.
 import logging
 import sys
 from abc import abstractmethod
+from copy import copy
 from typing import Any, ClassVar, TextIO, cast
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
@@ -103,3 +105,12 @@ def _configure_libraries(fields: list[Any], rendering: list[Any]) -> None:
 
 class _LibraryHandler(logging.StreamHandler[TextIO]):
     """Ours, to be told from those of others."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # For whatever a stranger sends that is not HTTP, aiohttp logs an error with a traceback: one short line will do.
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            record = copy(record)
+            record.msg, record.args, record.exc_info = "request_unreadable", (), None
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+        super().emit(record)
