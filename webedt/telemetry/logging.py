@@ -107,7 +107,7 @@ class _LibraryHandler(logging.StreamHandler[TextIO]):
     """Ours, to be told from those of others."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        # For whatever a stranger sends that is not HTTP, aiohttp logs an error with a traceback: one short line will do.
+        # For whatever a stranger sends that is not HTTP, aiohttp logs an error with a traceback: a line will do.
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, HttpProcessingError):
             record = copy(record)
