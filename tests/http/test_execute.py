@@ -346,3 +346,13 @@ async def test_in_production_no_prompt_is_simulated_by_accident(start: StartRepl
         user = await app.register()
         for body in ({"userRequest": "x"}, {"userRequest": "x", "provider": "simulated"}):
             assert (await user.post("/api/execute-remote", body)).code == "invalid_request"
+
+
+async def test_caught_up_behind_the_end_of_the_run_says_how_it_ended(user: Client) -> None:
+    for _ in range(30):
+        async with user.stream("/api/execute-remote", {"userRequest": "[[tokens=1 rate=0]]"}) as stream:
+            frames = await stream.rest()
+        names = [frame.event for frame in frames]
+        caught = names.index("caught_up")
+        if {"completed", "failed"} & set(names[:caught]):
+            assert frames[caught].data["status"] == names[caught - 1]

@@ -64,7 +64,7 @@ class Tail:
         self._ring: dict[int, Chunk] = {}
         self._ring_bytes = 0
         self._ended: dict[UUID, int] = {}
-        self._arrived: list[tuple[Chunk, bool]] = []
+        self._arrived: list[tuple[Chunk, SessionStatus | None]] = []
         self._arrived_bytes = 0
         self._advancing = False
         self._dirty = False
@@ -108,34 +108,36 @@ class Tail:
             self._advancing = True
             self._spawn(self._advance())
 
-    def committed(self, chunk: Chunk, *, idle: bool) -> None:
-        """A commit of this replica. `idle`: its statement showed that nothing is queued or running behind it."""
+    def committed(self, chunk: Chunk, *, settled: SessionStatus | None) -> None:
+        """A commit of this replica. `settled`: the session's status, if the commit's statement showed that nothing is
+        queued or running behind it."""
         if self.position >= 0 and not self._advancing:
-            if self._offer(chunk, idle=idle):
+            if self._offer(chunk, settled):
                 self.wake()
             return
-        self._arrived.append((chunk, idle))
+        self._arrived.append((chunk, settled))
         self._arrived_bytes += len(chunk.payload)
         if self._arrived_bytes > RING_BYTES:
             self._forget_arrived()  # a read that takes so long reads these too
             self._dirty = True
 
-    def _offer(self, chunk: Chunk, *, idle: bool) -> bool:
+    def _offer(self, chunk: Chunk, settled: SessionStatus | None) -> bool:
         """Let a commit of this replica enter if it is directly behind the position; returns whether to read instead."""
         if chunk.last <= self.position:
             return False
         if chunk.after != self.position:
             return True
         self._enter(chunk)
-        if idle:
+        if settled is not None:
+            self.status = settled
             self._settle_idle()
-        return bool(chunk.ended) and not idle
+        return bool(chunk.ended) and settled is None
 
     def _sort_out_arrived(self) -> None:
         arrived = sorted(self._arrived, key=lambda item: item[0].after)
         self._forget_arrived()
-        for chunk, idle in arrived:
-            if self._offer(chunk, idle=idle):
+        for chunk, settled in arrived:
+            if self._offer(chunk, settled):
                 self._dirty = True
 
     def _forget_arrived(self) -> None:

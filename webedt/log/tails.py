@@ -112,7 +112,8 @@ class Tails(BaseService, ATails):
     def committed(self, session_id: UUID, first_seq: int, entry: Entry, *, idle: bool, at: float) -> None:
         for tail in self._tails.get(session_id, {}).values():
             ended = {entry.producer.run_id: first_seq + len(entry.events) - 1} if entry.outcome else {}
-            tail.committed(local_chunk(first_seq, entry.events, ended, at, deltas=tail.key.deltas), idle=idle)
+            chunk = local_chunk(first_seq, entry.events, ended, at, deltas=tail.key.deltas)
+            tail.committed(chunk, settled=entry.outcome if idle else None)
 
     def wake(self, session_id: UUID) -> None:
         for tail in self._tails.get(session_id, {}).values():
