@@ -1,15 +1,18 @@
 """The configuration: every fault at once and by name, nothing secret in what is said."""
 
+import asyncio
 import os
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from webedt.config import DEVELOPMENT_SECRET, Settings, load_settings
 from webedt.domain.errors import ConfigurationError
+from webedt.services.sealing import Sealer
 
 ROOT = Path(__file__).parents[1]
 DATABASE = {"DATABASE_URL": "postgresql://me:hunter2@db.example.com/webedt"}
@@ -182,6 +185,44 @@ def test_check_shows_what_can_be_read_of_a_faulty_configuration() -> None:
 def test_check_is_content_with_a_current_database(database_url: str) -> None:
     result = run_webedt("check", DATABASE_URL=database_url)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_check_says_who_can_answer_and_why_others_cannot(database_url: str) -> None:
+    result = run_webedt(
+        "check", DATABASE_URL=database_url, WEBEDT_ENV="production", SESSION_SECRET="s" * 32,
+        CLAUDE_AGENT_ID="a", CLAUDE_ENVIRONMENT_ID="e", DEPLOYMENT_KEYS="off", ANTHROPIC_API_KEY="hunter2",
+    )  # fmt: skip
+    lines = [
+        line.removeprefix("provider").strip() for line in result.stdout.splitlines() if line.startswith("provider")
+    ]
+    found = {line.split("  ")[1]: line for line in lines}
+    assert "off in production" in found["simulated"]
+    assert "only for users with a key of their own" in found["claude"]
+    assert found["claude"].endswith("(default)")
+    result = run_webedt("check", DATABASE_URL=database_url)
+    assert "ok  simulated  (default)" in result.stdout
+    result = run_webedt("check", DATABASE_URL=database_url, WEBEDT_ENV="production", SESSION_SECRET="s" * 32)
+    assert "no default" in result.stdout
+
+
+async def test_check_says_whether_an_older_encryption_key_can_be_dropped(database_url: str) -> None:
+    old, new = "o" * 32, "n" * 32
+    connection = await asyncpg.connect(database_url)
+    try:
+        user = await connection.fetchval(
+            "INSERT INTO users (id, email, password_hash) VALUES (gen_random_uuid(), 'a', 'x') RETURNING id"
+        )
+        for provider, key_id in (("a", Sealer([old]).key_id), ("b", Sealer([new]).key_id), ("c", b"unknown!")):
+            await connection.execute("INSERT INTO credentials VALUES ($1, $2, $3, '')", user, provider, key_id)
+    finally:
+        await connection.close()
+    both = await asyncio.to_thread(run_webedt, "check", DATABASE_URL=database_url, ENCRYPTION_KEY=f"{new},{old}")
+    assert "1 sealed by the newest key (of ENCRYPTION_KEY), 1 by older ones" in both.stdout
+    assert "1 cannot be read" in both.stdout
+    assert both.returncode == 0
+    without = await asyncio.to_thread(run_webedt, "check", DATABASE_URL=database_url, ENCRYPTION_KEY=new)
+    assert "1 sealed by the newest key (of ENCRYPTION_KEY), 0 by older ones" in without.stdout
+    assert "2 cannot be read" in without.stdout
 
 
 def test_check_says_which_migrations_are_missing(empty_database_url: str) -> None:

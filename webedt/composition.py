@@ -18,11 +18,13 @@ from webedt.fleet.leadership import ALeadership, Leadership
 from webedt.http.application import build_application
 from webedt.http.auth import AuthServices, auth_routes
 from webedt.http.cookies import Cookies
+from webedt.http.credentials import CredentialServices, credential_routes
 from webedt.http.doorkeeper import Doorkeeper
 from webedt.http.lifecycle import Lifecycle
 from webedt.http.middleware import Pipeline
 from webedt.http.operations import OperationsServices, operations_routes
 from webedt.http.origins import Origins
+from webedt.http.providers import ProviderServices, provider_routes
 from webedt.http.runs import run_routes
 from webedt.http.sessions import SessionServices, session_routes
 from webedt.http.stream_registry import AStreams, Streams
@@ -44,7 +46,10 @@ from webedt.services.cleanup import ACleanup, Cleanup
 from webedt.services.credentials import ACredentials, Credentials
 from webedt.services.execution import AExecution, Execution
 from webedt.services.fleet_status import AFleetStatus, FleetStatus
+from webedt.services.key_rotation import AKeyRotation, KeyRotation
 from webedt.services.lists import ALists, Lists
+from webedt.services.preferences import APreferences, StoredPreferences
+from webedt.services.provider_choice import AProviderChoice, ProviderChoice
 from webedt.services.remote_sync import ARemoteSync, RemoteSync
 from webedt.services.retention import ARetention, Retention
 from webedt.services.runs import ARuns, Runs
@@ -86,6 +91,8 @@ def compose(settings: Settings) -> Replica:
         *auth_routes(AuthServices.from_provider(provider), cookies, origins),
         *run_routes(StreamServices.from_provider(provider)),
         *session_routes(SessionServices.from_provider(provider)),
+        *provider_routes(ProviderServices.from_provider(provider)),
+        *credential_routes(CredentialServices.from_provider(provider)),
         *web_routes(load_assets(Path(__file__).parent / "web")),
     ]
     return Replica(
@@ -111,14 +118,13 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
     provider.register(ASessions, Sessions())
     web = ClaudeWebClient(settings)
     provider.register(AClaudeWebClient, web)
-    providers: list[ExecutionProvider] = [
-        SimulatedProvider(allowed=settings.simulated_allowed),
-        AnthropicProvider(settings),
-        ClaudeProvider(settings, web),
-        CommandProvider(settings),
-    ]
+    providers = compose_providers(settings, web)
     provider.register(AProviders, Providers(providers, settings.chosen_provider, metrics))
-    provider.register(ACredentials, Credentials(Sealer(settings.encryption_keys or (settings.secret,))))
+    sealer = compose_sealer(settings)
+    provider.register(ACredentials, Credentials(sealer))
+    provider.register(AKeyRotation, KeyRotation(sealer))
+    provider.register(AProviderChoice, ProviderChoice(sealer))
+    provider.register(APreferences, StoredPreferences())
     execution = Execution(
         identity,
         metrics,
@@ -151,3 +157,18 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
     provider.register(ARetention, retention)
     provider.register(AStreams, Streams(metrics, settings.max_streams_per_user))
     return provider
+
+
+def compose_providers(settings: Settings, web: AClaudeWebClient) -> list[ExecutionProvider]:
+    """Also for `webedt check`, which starts none of them."""
+    return [
+        SimulatedProvider(allowed=settings.simulated_allowed),
+        AnthropicProvider(settings),
+        ClaudeProvider(settings, web),
+        CommandProvider(settings),
+    ]
+
+
+def compose_sealer(settings: Settings) -> Sealer:
+    """SESSION_SECRET opens too: what it sealed before there was an ENCRYPTION_KEY must not be lost."""
+    return Sealer((*settings.encryption_keys, settings.secret))

@@ -16,6 +16,9 @@ FILL = """
 INSERT INTO users (id, email, password_hash)
 SELECT md5('u' || n)::uuid, 'u' || n || '@example.com', 'x' FROM generate_series(1, 500) n;
 
+INSERT INTO credentials (user_id, provider, key_id, sealed)
+SELECT md5('u' || n)::uuid, p, '\\x00', '\\x00' FROM generate_series(1, 500) n, unnest('{a,b,c}'::text[]) p;
+
 INSERT INTO sessions (id, token_hash, user_id, expires_at)
 SELECT md5('l' || n)::uuid, sha256(('t' || n)::bytea), md5('u' || n % 500 + 1)::uuid, now() + interval '30 days'
 FROM generate_series(1, 3000) n;
@@ -164,6 +167,12 @@ async def test_a_request_is_authenticated_by_the_tokens_unique_index(filled: Any
     plan = await plan_of(filled, "users", "authenticate")
     assert indexes_of(plan, "sessions") == {"sessions_token_hash_key"}
     assert indexes_of(plan, "users") == {"users_pkey"}
+
+
+async def test_what_a_prompt_can_choose_from_is_read_by_keys(filled: Any) -> None:
+    plan = await plan_of(filled, "preferences", "read_provider_choice")
+    assert indexes_of(plan, "users") == {"users_pkey"}
+    assert indexes_of(plan, "credentials") == {"credentials_pkey"}
 
 
 async def test_runs_to_compact_and_trash_are_found_by_indexes_of_their_own(filled: Any) -> None:

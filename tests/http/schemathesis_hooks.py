@@ -19,6 +19,16 @@ def name_a_provider_that_is_configured(_context: Any, case: Any, _kwargs: Any) -
         case.body["provider"] = "simulated"
 
 
+@schemathesis.hook("before_call").apply_to(path="/api/user/preferences")
+def prefer_a_provider_that_is_configured(_context: Any, case: Any, _kwargs: Any) -> None:
+    """Prompts go by it. A model needs one to go with, which no schema of a change alone can say."""
+    if isinstance(case.body, dict) and (
+        case.body.get("defaultProvider") in PROVIDERS
+        or (isinstance(case.body.get("defaultModel"), str) and case.body.get("defaultProvider") is None)
+    ):
+        case.body["defaultProvider"] = "simulated"
+
+
 @schemathesis.hook("before_call").apply_to(path_regex=ENDS_LOGINS)
 def log_out_somebody_else(_context: Any, case: Any, _kwargs: Any) -> None:
     """The login of the configuration must outlive them all: another user's stands in for it, a new one each time.

@@ -21,7 +21,9 @@ PROMISED = {
     "/api/sessions": {"get"}, "/api/sessions/updates": {"get"}, "/api/sessions/{id}": {"get", "patch", "delete"},
     "/api/sessions/{id}/restore": {"post"}, "/api/sessions/{id}/events": {"get"},
     "/api/sessions/{id}/events/stream": {"get"}, "/api/sessions/{id}/send": {"post"},
-    "/api/sessions/{id}/interrupt": {"post"}, "/health": {"get"}, "/live": {"get"}, "/ready": {"get"},
+    "/api/sessions/{id}/interrupt": {"post"}, "/api/user/credentials": {"get"},
+    "/api/user/credentials/{provider}": {"put", "delete"}, "/api/user/preferences": {"get", "patch"},
+    "/api/providers": {"get"}, "/health": {"get"}, "/live": {"get"}, "/ready": {"get"},
     "/health/status": {"get"}, "/metrics": {"get"}, "/api/openapi.json": {"get"},
 }  # fmt: skip
 

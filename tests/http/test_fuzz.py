@@ -147,7 +147,7 @@ class Description:
                 return st.just(PASSWORD) | text
             case "websiteSessionId" | "runId":
                 return known.ids
-            case "provider":
+            case "provider" | "defaultProvider":
                 return st.just("simulated") | text
             case "repoUrl":
                 return st.just("https://example.com/a/b") | text
@@ -163,7 +163,8 @@ class Description:
     def requests(self, method: str, path: str, operation: Any, known: Known) -> st.SearchStrategy[Asked]:
         parameters = operation.get("parameters", [])
         segment = known.ids | known.ids | st.sampled_from(SEGMENTS) | st.binary(max_size=8).map(quote)
-        target = segment.map(lambda one: path.replace("{id}", one)) if "{id}" in path else st.just(path)
+        named = path.replace("{provider}", "anthropic")
+        target = segment.map(lambda one: named.replace("{id}", one)) if "{id}" in path else st.just(named)
         query: dict[str, st.SearchStrategy[str]] = {"unknown": st.sampled_from(VALUES)}
         fields = {name: st.sampled_from(FIELDS + own) for name, own in ODD_FIELDS.items()}
         described_fields = ["X-Request-ID"]

@@ -1,17 +1,22 @@
-"""`webedt check`: is the configuration valid, is the database there and current? Says what is wrong."""
+"""`webedt check`: is the configuration valid, is the database there and current, who can answer? Says what is wrong."""
 
 import argparse
 import asyncio
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields
+from typing import Any
 
 import asyncpg
 
 from webedt.cli.errors import CommandError
 from webedt.cli.faults import settings_or_fail
+from webedt.composition import compose_providers, compose_sealer
 from webedt.config import Settings
 from webedt.database.migrations import pending_migrations
+from webedt.database.sql import load_queries
+from webedt.providers.claude_client import ClaudeWebClient
+from webedt.services.provider_choice import reason_against
 
 OLDEST_SERVER = 150000
 
@@ -30,19 +35,20 @@ def run(args: argparse.Namespace) -> int:
     print("configuration  ok")
     if args.verbose:
         _show(settings)
-    faults = asyncio.run(_check(settings))
+    faults, sealed = asyncio.run(_check(settings))
     for url in {settings.database_url, settings.direct_url} - set(faults):
         print(f"database       ok  {_without_secret(url)}")
     for url, fault in faults.items():
         print(f"database       {fault}  {_without_secret(url)}")
-    provider = settings.chosen_provider
-    print(f"provider       {provider or 'none: set DEFAULT_PROVIDER or ANTHROPIC_API_KEY'}")
+    for line in (*_providers(settings), *_stored_keys(settings, sealed)):
+        print(line)
     return 1 if faults else 0
 
 
-async def _check(settings: Settings) -> dict[str, str]:
-    """What is wrong, by URL."""
+async def _check(settings: Settings) -> tuple[dict[str, str], dict[bytes, int]]:
+    """What is wrong, by URL, and how many stored API keys each encryption key has sealed."""
     faults = {}
+    sealed: dict[bytes, int] = {}
     for url in {settings.database_url, settings.direct_url}:
         try:
             # No cached statements: this may be a transaction pooler.
@@ -56,9 +62,40 @@ async def _check(settings: Settings) -> dict[str, str]:
                 faults[url] = f"is PostgreSQL {version // 10000}; 15 is the oldest supported"
             elif pending := await pending_migrations(connection):
                 faults[url] = f"lacks {', '.join(item.path.stem for item in pending)}: run `webedt migrate`"
+            else:
+                sealed = await _sealed_by_key(connection)
         finally:
             await connection.close(timeout=5)
-    return faults
+    return faults, sealed
+
+
+async def _sealed_by_key(connection: Any) -> dict[bytes, int]:
+    rows = await connection.fetch(load_queries("credentials")["count_credentials_by_key"])
+    return {row["key_id"]: row["credentials"] for row in rows}
+
+
+def _providers(settings: Settings) -> Iterator[str]:
+    """Who can answer users without keys of their own, and why others cannot."""
+    for provider in compose_providers(settings, ClaudeWebClient(settings)):
+        reason = reason_against(provider, own_key=False)
+        if reason is not None and provider.takes_keys and reason_against(provider, own_key=True) is None:
+            reason = f"only for users with a key of their own: {reason}"
+        default = "  (default)" if provider.name == settings.chosen_provider else ""
+        yield f"provider       {reason or 'ok'}  {provider.name}{default}"
+    if settings.chosen_provider is None:
+        yield "provider       no default (DEFAULT_PROVIDER): prompts that name nobody go by the user's own keys"
+
+
+def _stored_keys(settings: Settings, sealed: dict[bytes, int]) -> Iterator[str]:
+    """Whether an older ENCRYPTION_KEY can be dropped."""
+    sealer = compose_sealer(settings)
+    newest = sealed.pop(sealer.key_id, 0)
+    older = sum(sealed.pop(key_id, 0) for key_id in sealer.older_key_ids)
+    if newest or older:
+        first = "ENCRYPTION_KEY" if settings.encryption_keys else "SESSION_SECRET"
+        yield f"stored keys    {newest} sealed by the newest key (of {first}), {older} by older ones"
+    if sealed:
+        yield f"stored keys    {sum(sealed.values())} cannot be read: the key that sealed them is not configured"
 
 
 def _readable(environ: Mapping[str, str]) -> tuple[Settings, set[str]]:

@@ -64,7 +64,8 @@ def _operation(route: Route, schemas: dict[Any, Any]) -> dict[str, Any]:
         "description": "A problem (RFC 9457)",
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
-    parameters = [_path_parameter(name) for name in _PATH_PARAMETER.findall(route.path)]
+    described = {item.name for item in route.parameters if item.place == "path"}
+    parameters = [_path_parameter(name) for name in _PATH_PARAMETER.findall(route.path) if name not in described]
     parameters += [_parameter(item) for item in route.parameters]
     if parameters:
         operation["parameters"] = parameters
@@ -108,5 +109,9 @@ def _path_parameter(name: str) -> dict[str, Any]:
 
 def _parameter(item: Parameter) -> dict[str, Any]:
     described = {"name": item.name, "in": item.place, "description": item.doc, "schema": item.schema}
-    # What is empty counts as not given.
-    return {**described, "allowEmptyValue": True} if item.place == "query" else described
+    match item.place:
+        case "path":
+            return {**described, "required": True}
+        case "query":
+            return {**described, "allowEmptyValue": True}  # what is empty counts as not given
+    return described

@@ -20,7 +20,7 @@ class Access(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """A query parameter or header, for OpenAPI; `schema` is JSON Schema."""
+    """A query parameter, a header, or a part of the path, for OpenAPI; `schema` is JSON Schema."""
 
     name: str
     place: str

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
@@ -19,7 +19,8 @@ from webedt.providers.interface import AProviders, ExecutionProvider, ProviderEr
 from webedt.services.sealing import CannotOpen, Sealer
 
 TRY_AGAIN_SECONDS = 0.1
-_API_KEY = re.compile(r"[\x21-\x7e]{1,500}")
+MAX_KEY_LENGTH = 500
+_API_KEY = re.compile(rf"[\x21-\x7e]{{1,{MAX_KEY_LENGTH}}}")
 
 
 class CredentialView(msgspec.Struct, frozen=True, rename="camel"):
@@ -46,10 +47,6 @@ class ACredentials(AService):
         """Every provider that takes keys, in a fixed order."""
 
     @abstractmethod
-    async def own_keys(self, user_id: UUID) -> Collection[str]:
-        """Names of the providers for which the user has a key."""
-
-    @abstractmethod
     async def key_for(self, user_id: UUID, provider: ExecutionProvider) -> Secret | None:
         """The key of this user's requests to the provider: the user's own, else the deployment's, else None.
 
@@ -69,9 +66,9 @@ class Credentials(BaseService, ACredentials):
     async def store(self, user_id: UUID, provider: str, api_key: Secret) -> None:
         self._require(provider)
         if not _API_KEY.fullmatch(api_key.reveal()):
-            text = "1 to 500 printable ASCII characters without spaces"
+            text = f"1 to {MAX_KEY_LENGTH} printable ASCII characters without spaces"
             raise InvalidRequest(f"apiKey must have {text}.", errors=[FieldError("$.apiKey", f"must have {text}")])
-        sealed = self._sealer.seal(api_key.reveal(), _owner(user_id, provider))
+        sealed = self._sealer.seal(api_key.reveal(), belongs_to(user_id, provider))
         await self._database.fetchrow(self._sql["store_credential"], user_id, provider, self._sealer.key_id, sealed)
         self.log.info("credential_stored", user_id=str(user_id), provider=provider)
 
@@ -85,20 +82,15 @@ class Credentials(BaseService, ACredentials):
         stored = {row["provider"]: row["updated_at"] for row in rows}
         return [CredentialView(name, name in stored, stored.get(name)) for name in self._takers]
 
-    async def own_keys(self, user_id: UUID) -> Collection[str]:
-        rows = await self._database.fetch(self._sql["list_credentials"], user_id)
-        return frozenset(row["provider"] for row in rows)
-
     async def key_for(self, user_id: UUID, provider: ExecutionProvider) -> Secret | None:
         row = await self._read(user_id, provider.name) if provider.takes_keys else None
         if row is None:
             return provider.deployment_key
         try:
-            text = self._sealer.open(row["sealed"], row["key_id"], _owner(user_id, provider.name))
+            text = self._sealer.open(row["sealed"], row["key_id"], belongs_to(user_id, provider.name))
         except CannotOpen:
             self.log.error("credential_unreadable", user_id=str(user_id), provider=provider.name)
-            message = f"Your stored key for {provider.name} can no longer be read; store it again."
-            raise ProviderError("credential_unreadable", message, retryable=False) from None
+            raise ProviderError("credential_unreadable", unreadable_key(provider.name), retryable=False) from None
         return Secret(text)
 
     async def _read(self, user_id: UUID, provider: str) -> Any:
@@ -120,5 +112,11 @@ class Credentials(BaseService, ACredentials):
         return [provider.name for provider in providers if provider is not None and provider.takes_keys]
 
 
-def _owner(user_id: UUID, provider: str) -> str:
+def belongs_to(user_id: UUID, provider: str) -> str:
+    """What a key is sealed for: in another row it does not open."""
     return f"{user_id}/{provider}"
+
+
+def unreadable_key(provider: str) -> str:
+    """For a person whose stored key no longer opens."""
+    return f"Your stored key for {provider} can no longer be read; store it again, or remove it."

@@ -9,14 +9,14 @@ import msgspec
 from webedt.bus.interface import ABus, Topic
 from webedt.database.interface import ADatabase
 from webedt.database.sql import load_queries
-from webedt.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
+from webedt.domain.errors import Conflict, NotFound
 from webedt.domain.events import encode_data
 from webedt.domain.prompts import title_of
 from webedt.domain.runs import Accepted, OnBusy
 from webedt.kernel import AService, BaseService
-from webedt.providers.interface import AProviders
 from webedt.services.endings import end_interrupted
 from webedt.services.execution import AExecution
+from webedt.services.provider_choice import AProviderChoice, Choice, Options
 from webedt.services.sessions import no_such_session
 
 
@@ -44,7 +44,7 @@ class ARuns(AService):
         """Make a prompt durable, and claim its run here if it is the next one.
 
         Raises `NotFound` (somebody else's session), `Conflict` (busy and `reject`, or the key stood for another
-        body), `InvalidRequest` (no such provider), `Unavailable`.
+        body), `InvalidRequest` (nobody to answer it), `Unavailable`.
         """
 
     @abstractmethod
@@ -66,7 +66,7 @@ class Runs(BaseService, ARuns):
     async def initialize(self) -> None:
         self._database = self.services.get(ADatabase)
         self._bus = self.services.get(ABus)
-        self._providers = self.services.get(AProviders)
+        self._choice = self.services.get(AProviderChoice)
         self._execution = self.services.get(AExecution)
 
     async def accept(self, prompt: NewPrompt) -> Accepted:
@@ -74,8 +74,9 @@ class Runs(BaseService, ARuns):
             repeated = await self._repeated(self._database, prompt)
             if repeated is not None:
                 return repeated
+        options = await self._choice.options(prompt.user_id)
         if prompt.provider is not None:
-            self._require_provider(prompt.provider)
+            options.require(prompt.provider)
         session_id = prompt.session_id or uuid4()
         run_id = uuid4()
 
@@ -84,7 +85,7 @@ class Runs(BaseService, ARuns):
         async def work(connection: Any) -> Accepted:
             nonlocal tries
             tries += 1
-            return await self._accept(connection, prompt, session_id, run_id, again=tries > 1)
+            return await self._accept(connection, prompt, options, session_id, run_id, again=tries > 1)
 
         async def look(connection: Any) -> Accepted | None:
             return await self._accepted_before(connection, session_id, run_id)
@@ -102,11 +103,11 @@ class Runs(BaseService, ARuns):
         return accepted
 
     async def _accept(
-        self, connection: Any, prompt: NewPrompt, session_id: UUID, run_id: UUID, *, again: bool
+        self, connection: Any, prompt: NewPrompt, options: Options, session_id: UUID, run_id: UUID, *, again: bool
     ) -> Accepted:
         """In a transaction. `again`: an earlier try may still be on its way to its COMMIT; whatever this one waits for
         (the head, the key, the new session's row) lets it through, and then it is seen."""
-        provider, model = prompt.provider, prompt.model
+        before: Choice | None = None
         busy = False
         if prompt.session_id is not None:
             # Judged before the lock, so that a stranger's request holds nobody up, and again behind it.
@@ -114,15 +115,12 @@ class Runs(BaseService, ARuns):
             head = await connection.fetchrow(self._sql["lock_head"], session_id)
             session = await self._owned(connection, prompt.user_id, session_id)
             busy = head["running_run_id"] is not None or head["queued_runs"] > 0
-            if provider is None:
-                provider, model = session["provider"], model or session["model"]
+            before = Choice(session["provider"], session["model"])
         if prompt.idempotency_key is not None:
             repeated = await self._keep_key(connection, prompt, session_id, run_id)
             if repeated is not None:
                 return repeated
-        provider = self._require_provider(provider)
-        service = self._providers.get(provider)
-        model = model or (service.default_model() if service is not None else None)
+        provider, model = options.choose(prompt.provider, prompt.model, before)
         if prompt.session_id is None:
             names = (session_id, prompt.user_id, title_of(prompt.blocks), provider, model)
             await connection.execute(self._sql["insert_session"], *names, prompt.repository_url, prompt.branch)
@@ -166,25 +164,6 @@ class Runs(BaseService, ARuns):
             self._sql["insert_idempotency_key"], *names, prompt.body_hash, session_id, run_id
         )
         return None if stored is not None else await self._repeated(connection, prompt)
-
-    # Providers -------------------------------------------------------------------------------------------------------
-
-    def _require_provider(self, name: str | None) -> str:
-        name = name or self._providers.default
-        if name is None:
-            raise InvalidRequest("No provider is configured; name one or set DEFAULT_PROVIDER.")
-        provider = self._providers.get(name)
-        if provider is None:
-            known = ", ".join(self._providers.names)
-            raise InvalidRequest(
-                f"There is no such provider; known are: {known}.",
-                errors=[FieldError("$.provider", f"must be one of {known}")],
-            )
-        if provider.unavailable_reason is not None:
-            raise InvalidRequest(
-                provider.unavailable_reason, errors=[FieldError("$.provider", provider.unavailable_reason)]
-            )
-        return name
 
     # Interrupts ------------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ KEY_ID_BYTES = 8
 
 
 class CannotOpen(Exception):
-    """None of the configured keys sealed it, or it was sealed for something else."""
+    """None of the configured keys sealed it, or it was sealed for something else, or it is damaged."""
 
 
 class Sealer:
@@ -25,7 +25,8 @@ class Sealer:
 
     def __init__(self, passphrases: Sequence[str]) -> None:
         self._keys = dict(_derive(passphrase) for passphrase in passphrases)
-        self.key_id = next(iter(self._keys))
+        self.key_id, *older = self._keys
+        self.older_key_ids: Sequence[bytes] = older
 
     def seal(self, text: str, belongs_to: str) -> bytes:
         """Nonce and ciphertext, sealed by the key `key_id`."""
@@ -39,8 +40,16 @@ class Sealer:
             raise CannotOpen
         try:
             return key.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], belongs_to.encode()).decode()
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: too short to have been sealed
             raise CannotOpen from None
+
+    def opens(self, sealed: bytes, key_id: bytes, belongs_to: str) -> bool:
+        """Whether `open` would do."""
+        try:
+            self.open(sealed, key_id, belongs_to)
+        except CannotOpen:
+            return False
+        return True
 
 
 def _derive(passphrase: str) -> tuple[bytes, AESGCM]:
