@@ -37,6 +37,7 @@ from webedt.providers.claude import ClaudeProvider
 from webedt.providers.claude_client import AClaudeWebClient, ClaudeWebClient
 from webedt.providers.command import CommandProvider
 from webedt.providers.interface import AProviders, ExecutionProvider
+from webedt.providers.openai import OpenAIProvider
 from webedt.providers.registry import Providers
 from webedt.providers.simulated import SimulatedProvider
 from webedt.services.auth import AAuth, Auth
@@ -115,6 +116,7 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
         SimulatedProvider(allowed=settings.simulated_allowed),
         AnthropicProvider(settings),
         ClaudeProvider(settings, web),
+        OpenAIProvider(settings),
         CommandProvider(settings),
     ]
     provider.register(AProviders, Providers(providers, settings.chosen_provider, metrics))
