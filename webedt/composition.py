@@ -39,6 +39,7 @@ from webedt.providers.claude import ClaudeProvider
 from webedt.providers.claude_client import AClaudeWebClient, ClaudeWebClient
 from webedt.providers.command import CommandProvider
 from webedt.providers.interface import AProviders, ExecutionProvider
+from webedt.providers.openai import OpenAIProvider
 from webedt.providers.registry import Providers
 from webedt.providers.simulated import SimulatedProvider
 from webedt.services.auth import AAuth, Auth
@@ -165,6 +166,7 @@ def compose_providers(settings: Settings, web: AClaudeWebClient) -> list[Executi
         SimulatedProvider(allowed=settings.simulated_allowed),
         AnthropicProvider(settings),
         ClaudeProvider(settings, web),
+        OpenAIProvider(settings),
         CommandProvider(settings),
     ]
 

@@ -43,3 +43,9 @@ def silent(upstream: str, *, begun: bool) -> ProviderError:
     """It said nothing for too long."""
     state = "The answer stopped." if begun else "No answer began."
     return ProviderError("provider_timeout", f"{upstream} was silent too long. {state}", retryable=True)
+
+
+def malformed(upstream: str) -> ProviderError:
+    """What it sent is not what its protocol sends."""
+    message = f"{upstream} sent something that cannot be understood as an answer."
+    return ProviderError("provider_malformed", message, retryable=True)
