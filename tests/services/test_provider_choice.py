@@ -14,6 +14,7 @@ from webedt.domain.errors import InvalidRequest
 from webedt.domain.secrets import Secret
 from webedt.providers.claude_client import ClaudeWebClient
 from webedt.providers.interface import AProviders, ExecutionProvider
+from webedt.providers.openai import OpenAIProvider
 from webedt.providers.registry import Providers
 from webedt.services.credentials import ACredentials
 from webedt.services.preferences import APreferences
@@ -113,6 +114,15 @@ def test_without_a_usable_default_and_without_a_key_nobody_stands_in(
     """Neither one that needs no key nor one that the deployment pays: nobody chose it."""
     with pytest.raises(InvalidRequest, match=why):
         options(*own_keys, default=default).choose(None, None)
+
+
+def test_where_a_model_has_to_be_named_a_prompt_without_one_is_refused() -> None:
+    local = Settings(openai_base_url="http://localhost:11434/v1")
+    choices = Options(registry([OpenAIProvider(local)], "openai"), None, {})
+    with pytest.raises(InvalidRequest, match="OPENAI_MODEL") as refused:
+        choices.choose(None, None)
+    assert refused.value.errors[0].path == "$.model"
+    assert choices.choose(None, "llama") == ("openai", "llama")
 
 
 def test_a_key_that_cannot_be_read_is_told_and_stands_in_for_nobody() -> None:

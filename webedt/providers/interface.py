@@ -145,6 +145,11 @@ class ExecutionProvider(AService):
         return None
 
     @property
+    def model_needed(self) -> str | None:
+        """For a person: that a prompt has to name a model, where there is no default. None if it need not."""
+        return None
+
+    @property
     def deployment_key(self) -> Secret | None:
         """The key of requests whose user has none; None when there is no such key or it is not to be used."""
         return None

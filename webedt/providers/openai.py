@@ -76,6 +76,10 @@ class OpenAIProvider(BaseService, ExecutionProvider):
     def default_model(self) -> str | None:
         return self._settings.openai_model or None
 
+    @property
+    def model_needed(self) -> str | None:
+        return "Name a model: the openai provider has none by default (OPENAI_MODEL)."
+
     async def run(self, request: RunRequest, checkpoint: dict[str, Any] | None) -> AsyncGenerator[Step]:
         model = self._model_of(request)
         turns = within_budget(request.history, self._settings.provider_history_tokens)
@@ -110,8 +114,7 @@ class OpenAIProvider(BaseService, ExecutionProvider):
             raise ProviderError("provider_not_configured", missing, retryable=False)
         model = request.model or self.default_model()
         if model is None:
-            message = "Name a model: the openai provider has none by default (OPENAI_MODEL)."
-            raise ProviderError("provider_model_missing", message, retryable=False)
+            raise ProviderError("provider_model_missing", str(self.model_needed), retryable=False)
         return model
 
     def _session(self, api_key: Secret | None) -> aiohttp.ClientSession:

@@ -87,7 +87,10 @@ class Options:
         if name is None:
             raise InvalidRequest(NO_PROVIDER, errors=[FieldError("$.provider", "names nobody, and nobody stands in")])
         service = self.require(name)
-        return Choice(name, model or self._usual_model(service, session))
+        chosen = model or self._usual_model(service, session)
+        if chosen is None and service.model_needed is not None:
+            raise InvalidRequest(service.model_needed, errors=[FieldError("$.model", service.model_needed)])
+        return Choice(name, chosen)
 
     def require(self, name: str) -> ExecutionProvider:
         """The provider, if this user can use it. Raises `InvalidRequest` as `choose`."""
