@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.anthropic_fake import FakeAnthropic, block, end, fake_anthropic, start, text
 from webedt.config import Settings
+from webedt.domain.secrets import Secret
 from webedt.providers.anthropic import AnthropicProvider
 from webedt.providers.interface import (
     Completed,
@@ -46,6 +47,7 @@ def ask(said: str = "Hello", history: Sequence[Turn] = ()) -> RunRequest:
         model=None,
         prompt=[{"type": "text", "text": said}],
         history=history,
+        api_key=Secret("sk-secret"),
     )
 
 
@@ -191,5 +193,5 @@ async def test_history_is_sent_from_the_newest_back_and_begins_with_a_user() -> 
 async def test_without_a_key_it_says_why_it_cannot_answer() -> None:
     provider = AnthropicProvider(Settings())
     await provider.initialize()
-    assert "ANTHROPIC_API_KEY" in (provider.unavailable_reason or "")
+    assert "ANTHROPIC_API_KEY" in (provider.key_needed or "")
     await provider.dispose()

@@ -61,6 +61,11 @@ def sendable(content: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return blocks
 
 
+def without_empty_texts(content: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A prompt as it is, but for texts without anything in them, which an endpoint refuses."""
+    return [block for block in content if block.get("type") != "text" or str(block.get("text", "")).strip()]
+
+
 def _tokens(block: dict[str, Any]) -> int:
     if block["type"] == "image":
         return IMAGE_TOKENS

@@ -43,3 +43,8 @@ def silent(upstream: str, *, begun: bool) -> ProviderError:
     """It said nothing for too long."""
     state = "The answer stopped." if begun else "No answer began."
     return ProviderError("provider_timeout", f"{upstream} was silent too long. {state}", retryable=True)
+
+
+def garbled(upstream: str) -> ProviderError:
+    """It said what its protocol does not allow."""
+    return ProviderError("provider_garbled", f"{upstream} answered in a way that cannot be read.", retryable=True)
