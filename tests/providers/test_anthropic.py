@@ -321,7 +321,7 @@ async def test_a_ping_in_the_answer_shows_life() -> None:
 
 
 async def test_the_time_that_our_own_log_takes_is_not_the_upstreams() -> None:
-    late = [start(), *text(0, "Hel")[:2], 0.3, *text(0, "lo")[1:], *end()]
+    late = [start(), *text(0, "Hel")[:2], 0.8, *text(0, "lo")[1:], *end()]
     async with (
         fake_anthropic(late) as fake,
         provider_for(fake, provider_idle_seconds=0.4, provider_first_token_seconds=0.4) as provider,

@@ -75,7 +75,8 @@ class AnthropicSDK:
     def _load(self) -> None:
         self._httpx = importlib.import_module("httpx2")
         self._transport = importlib.import_module("webedt.providers.aiohttp_transport")
-        for resource in self._resources:
+        # The last is what anyio imports at its first sleep, which would be in the first retry.
+        for resource in (*self._resources, "anyio._backends._asyncio"):
             importlib.import_module(resource)
         self._tls = self._httpx.create_ssl_context()
         self._proxy = _proxy(self._base_url)
