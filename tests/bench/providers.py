@@ -55,8 +55,8 @@ CONTENDERS: Mapping[str, Callable[[Settings], ExecutionProvider]] = {
 
 
 async def providers(database_url: str, *, short: bool) -> list[Figure]:
-    # Live: nearly each delta is a wake-up of its own, as with people who read along. Bursts: the upstream is faster.
-    loads = [Load("live", 50, 50 if short else 500, 100), Load("bursts", 10, 500 if short else 5000, 0)]
+    # Live: as many runs as a replica takes (MAX_ACTIVE_RUNS), as fast as models speak. Bursts: the upstream is faster.
+    loads = [Load("live", 100, 50 if short else 500, 100), Load("bursts", 10, 500 if short else 5000, 0)]
     figures = []
     async with upstream() as fake:
         settings = Settings(

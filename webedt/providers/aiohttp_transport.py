@@ -11,7 +11,6 @@ from contextlib import contextmanager
 
 import aiohttp
 import httpx2
-from multidict import CIMultiDict
 from yarl import URL
 
 
@@ -30,7 +29,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
             response = await self._opened().request(
                 request.method,
                 URL(str(request.url), encoded=True),
-                headers=CIMultiDict(request.headers.multi_items()),
+                headers=request.headers.multi_items(),
                 data=body or None,
                 allow_redirects=False,
                 proxy=self._proxy,
