@@ -19,6 +19,7 @@ from webedt.providers.breaker import CircuitBreaker
 from webedt.providers.event_stream import EventStream, EventTooLarge
 from webedt.providers.history import merged, within_budget, without_empty_texts
 from webedt.providers.interface import Completed, ExecutionProvider, Item, ProviderError, RunRequest, Step, Turn
+from webedt.providers.patience import Patience
 from webedt.providers.refusals import disconnected, garbled, silent
 
 
@@ -65,11 +66,18 @@ class AnthropicProvider(BaseService, ExecutionProvider):
         async with AsyncExitStack() as upstream:
             # Entered first, left last: what goes wrong while the connection is closed is translated too.
             upstream.enter_context(self._reporting(answer))
-            first_due = asyncio.get_running_loop().time() + self._settings.provider_first_token_seconds
-            async with asyncio.timeout_at(first_due):
-                chunks = await self._open(request, request.api_key, upstream)
+            clock = asyncio.get_running_loop().time
+            first_due = clock() + self._settings.provider_first_token_seconds
+            patience = Patience()
+            upstream.callback(patience.close)
+            chunks = await patience.wait(self._open(request, request.api_key, upstream), first_due)
             while not answer.finished:
-                chunk = await self._next(chunks, answer, first_due)
+                # The clock runs while we wait for the upstream, not while our own log takes its time. A `ping` before
+                # the answer says that somebody is there, not that it is coming; in the answer whatever comes is life.
+                due = clock() + self._settings.provider_idle_seconds if answer.begun else first_due
+                chunk = await patience.wait(anext(chunks, b""), due)
+                if not chunk:
+                    raise disconnected(UPSTREAM)
                 items: list[Item] = []
                 try:
                     for data in stream.feed(chunk):
@@ -98,20 +106,6 @@ class AnthropicProvider(BaseService, ExecutionProvider):
         )
         response = await upstream.enter_async_context(answered)
         return await upstream.enter_async_context(aclosing(response.http_response.aiter_bytes()))
-
-    async def _next(self, chunks: AsyncIterator[bytes], answer: Answer, first_due: float) -> bytes:
-        """The next bytes. The clock runs while we wait for them, not while our own log takes its time.
-
-        Before the answer has begun, a `ping` does not move the deadline: it says that somebody is there, not that an
-        answer is coming. After that, whatever comes shows life.
-        """
-        now = asyncio.get_running_loop().time()
-        due = now + self._settings.provider_idle_seconds if answer.begun else first_due
-        async with asyncio.timeout_at(due):
-            chunk = await anext(chunks, None)
-        if chunk is None:
-            raise disconnected(UPSTREAM)
-        return chunk
 
     @contextmanager
     def _reporting(self, answer: Answer) -> Iterator[None]:
