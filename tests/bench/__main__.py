@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 
+from tests.bench.providers import providers
 from tests.bench.server import database, postgres, server
 from tests.bench.workloads import Figure, fan_out, idle, ingest, replay
 
@@ -27,6 +28,8 @@ async def measure(server_url: str, only: Sequence[str], *, short: bool) -> tuple
         await connection.close()
         if "ingest" in only:
             figures += await ingest(url, 200_000 // factor, sessions=50)
+        if "providers" in only:
+            figures += await providers(url, short=short)
     # A database of its own: the replica would take over the runs that the first workload left.
     async with database(server_url) as url, aiohttp.ClientSession() as http:
         async with server(url, http) as replica:
@@ -50,7 +53,7 @@ def table(figures: Sequence[Figure]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    names = ("ingest", "replay", "fan-out", "idle")
+    names = ("ingest", "providers", "replay", "fan-out", "idle")
     parser.add_argument("only", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(names)}; all if none is named")
     parser.add_argument("--short", action="store_true", help="a tenth of the size: to see that it works, not how fast")
     parser.add_argument("--write", action="store_true", help=f"put the figures into {DOCUMENT.name}")

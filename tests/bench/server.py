@@ -122,8 +122,21 @@ async def _is_ready(http: aiohttp.ClientSession, base: str) -> bool:
 @asynccontextmanager
 async def floor(kind: str) -> AsyncIterator[Server]:
     """The process of `tests.bench.floor`."""
+    async with _listening("tests.bench.floor", kind) as process:
+        yield process
+
+
+@asynccontextmanager
+async def upstream() -> AsyncIterator[Server]:
+    """The process of `tests.bench.upstream`."""
+    async with _listening("tests.bench.upstream") as process:
+        yield process
+
+
+@asynccontextmanager
+async def _listening(module: str, *arguments: str) -> AsyncIterator[Server]:
     port = free_port()
-    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.bench.floor", kind, str(port))
+    child = await asyncio.create_subprocess_exec(sys.executable, "-m", module, *arguments, str(port))
     try:
         async with asyncio.timeout(30):
             while not await _listens(port):  # noqa: ASYNC110 - another process

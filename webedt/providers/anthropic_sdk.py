@@ -1,24 +1,27 @@
 """The official SDK of Anthropic: loaded when it is needed, a client for each request.
 
 Owns how a client comes to be, so that one key serves one request and nothing else decides where it goes. Importing the
-SDK costs seconds of CPU and happens in a thread. A client costs 0.1 ms: all share one TLS context (25 ms), which
+SDK costs seconds of CPU and happens in a thread. A client costs 0.2 ms, since all share one TLS context (25 ms), which
 holds certificates and neither keys nor connections.
 """
 
 import asyncio
 import importlib
 import ssl
+import urllib.request
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from webedt.domain.secrets import Secret
 from webedt.providers.interface import ProviderError
-from webedt.providers.refusals import refused, silent, unavailable
+from webedt.providers.refusals import disconnected, refused, silent, unavailable
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
 UPSTREAM = "Anthropic"
 BASE_URL = "https://api.anthropic.com"
+CONNECT_SECONDS = 10.0
 # How the API names in the middle of a stream what would have been a status before it.
 # Source: https://docs.claude.com/en/api/errors
 _STATUS_OF_ERROR = {
@@ -53,8 +56,10 @@ class AnthropicSDK:
         self._resources = resources
         self._loading = asyncio.Lock()
         self._sdk: Any = None
-        self._http: Any = None
+        self._httpx: Any = None
+        self._transport: Any = None
         self._tls: ssl.SSLContext | None = None
+        self._proxy: str | None = None
 
     @property
     def loaded(self) -> bool:
@@ -68,32 +73,37 @@ class AnthropicSDK:
                     await asyncio.to_thread(self._load)
 
     def _load(self) -> None:
-        sdk = importlib.import_module("anthropic")
-        self._http = importlib.import_module("httpx2")
-        for resource in self._resources:
+        self._httpx = importlib.import_module("httpx2")
+        self._transport = importlib.import_module("webedt.providers.aiohttp_transport")
+        # The last is what anyio imports at its first sleep, which would be in the first retry.
+        for resource in (*self._resources, "anyio._backends._asyncio"):
             importlib.import_module(resource)
-        self._tls = self._http.create_ssl_context()
-        self._sdk = sdk
+        self._tls = self._httpx.create_ssl_context()
+        self._proxy = _proxy(self._base_url)
+        self._sdk = importlib.import_module("anthropic")
 
-    def client(self, api_key: Secret, *, timeout_seconds: float, max_retries: int | None = None) -> "AsyncAnthropic":
-        """A client of one's own: `async with` it, nobody else may see it.
+    def client(
+        self, api_key: Secret, *, read_seconds: float | None = None, max_retries: int | None = None
+    ) -> "AsyncAnthropic":
+        """A client of one's own: `async with` it, nobody else may see it. Raises `ProviderError` for an unusable key.
 
-        `timeout_seconds`: longest silence of the connection. Redirects are not followed: they would carry the
-        conversation elsewhere. A proxy of the environment (HTTPS_PROXY) is used, except for plain http on loopback.
+        `read_seconds`: longest silence of the connection, if it is to have a bound here. Redirects are not followed:
+        they would carry the conversation elsewhere.
         """
-        http = self._http.AsyncClient(
-            verify=self._tls,
-            timeout=self._http.Timeout(timeout_seconds),
-            trust_env=self._base_url.startswith("https:"),
-        )
+        key = api_key.reveal()
+        if not key.isascii() or not key.isprintable():
+            # What sends it would fail, with a message that quotes it.
+            raise refused(UPSTREAM, 401)
+        timeout = self._httpx.Timeout(read_seconds, connect=CONNECT_SECONDS)
+        transport = self._transport.AiohttpTransport(self._tls, self._proxy)
         # Whatever is not given here the SDK would look for in the environment and in the files of whoever runs us.
         client: AsyncAnthropic = self._sdk.AsyncAnthropic(
-            api_key=api_key.reveal(),
+            api_key=key,
             base_url=self._base_url,
             webhook_key="",
             max_retries=self._max_retries if max_retries is None else max_retries,
-            timeout=timeout_seconds,
-            http_client=http,
+            timeout=timeout,
+            http_client=self._httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False),
             open_telemetry=False,
         )
         # ANTHROPIC_CUSTOM_HEADERS could carry another key; the SDK has no argument that leaves it out.
@@ -101,17 +111,14 @@ class AnthropicSDK:
         return client
 
     def provider_error(self, error: Exception, *, begun: bool = False) -> ProviderError | None:
-        """What an exception of the SDK or of its transport means; None if it is neither.
-
-        `begun`: whether the answer had begun, for the message of a timeout.
-        """
-        if isinstance(error, self._sdk.APITimeoutError | self._http.TimeoutException):
+        """What an exception of the SDK or of its transport means; None if it is neither. `begun`: the answer had."""
+        if isinstance(error, self._sdk.APITimeoutError | self._httpx.TimeoutException):
             return silent(UPSTREAM, begun=begun)
         if isinstance(error, self._sdk.APIStatusError):
             # An `error` event in a stream is an APIStatusError too: with the status 200 that the stream began with.
-            return refused(UPSTREAM, error.status_code) if error.status_code != 200 else error_event(error.type)
-        if isinstance(error, self._sdk.APIError | self._http.HTTPError):
-            return unavailable(UPSTREAM)
+            return refused(UPSTREAM, error.status_code) if error.status_code >= 300 else error_event(error.type)
+        if isinstance(error, self._sdk.APIError | self._httpx.HTTPError):
+            return disconnected(UPSTREAM) if begun else unavailable(UPSTREAM)
         return None
 
 
@@ -123,3 +130,12 @@ def error_event(kind: Any) -> ProviderError:
 def counts_as_failure(error: ProviderError) -> bool:
     """Whether the upstream was not there or said that it cannot, for its circuit breaker. A refusal is an answer."""
     return error.code in ("provider_unavailable", "provider_overloaded", "provider_timeout", "provider_disconnected")
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for `url`; none for plain http, which stays on this machine."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or urllib.request.proxy_bypass(parts.netloc):
+        return None
+    proxies = urllib.request.getproxies()
+    return proxies.get("https") or proxies.get("all")

@@ -200,8 +200,8 @@ class ClaudeWebClient(BaseService, AClaudeWebClient):
     @asynccontextmanager
     async def connect(self, api_key: Secret) -> AsyncIterator[ClaudeConnection]:
         await self._sdk.load()
-        reader = self._sdk.client(api_key, timeout_seconds=self._settings.provider_silence_seconds * 2)
+        reader = self._sdk.client(api_key, read_seconds=self._settings.provider_silence_seconds * 2)
         # What writes is not repeated blindly: first one looks whether it was carried out.
-        writer = self._sdk.client(api_key, timeout_seconds=CALL_SECONDS, max_retries=0)
+        writer = self._sdk.client(api_key, read_seconds=CALL_SECONDS, max_retries=0)
         async with reader, writer:
             yield ClaudeConnection(self._sdk, reader, writer, self._breaker)
