@@ -32,7 +32,7 @@ class AnthropicProvider(BaseService, ExecutionProvider):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._sdk = AnthropicSDK(base_url=settings.anthropic_base_url, max_retries=settings.provider_max_retries)
-        self.breaker = CircuitBreaker()
+        self._breaker = CircuitBreaker()
 
     async def initialize(self) -> None:
         # Without a key of the deployment's own it may never be used: then the first run with a key waits for it.
@@ -53,6 +53,10 @@ class AnthropicProvider(BaseService, ExecutionProvider):
     def deployment_key(self) -> Secret | None:
         key = self._settings.anthropic_api_key
         return Secret(key) if key and self._settings.deployment_keys else None
+
+    @property
+    def breaker(self) -> CircuitBreaker:
+        return self._breaker
 
     def default_model(self) -> str | None:
         return self._settings.anthropic_model
@@ -89,7 +93,7 @@ class AnthropicProvider(BaseService, ExecutionProvider):
                     raise
                 if items:
                     yield Step(items)
-        self.breaker.succeeded()
+        self._breaker.succeeded()
         yield Step([Completed(answer.stop_reason)])
 
     async def _open(self, request: RunRequest, api_key: Secret, upstream: AsyncExitStack) -> AsyncIterator[bytes]:
@@ -116,7 +120,7 @@ class AnthropicProvider(BaseService, ExecutionProvider):
             failure = self._failure(error, begun=answer.begun)
             if failure is None:
                 raise
-            (self.breaker.failed if counts_as_failure(failure) else self.breaker.succeeded)()
+            (self._breaker.failed if counts_as_failure(failure) else self._breaker.succeeded)()
             self.log.warning(
                 "provider_failed",
                 code=failure.code,

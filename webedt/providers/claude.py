@@ -148,7 +148,7 @@ class ClaudeProvider(BaseService, RemoteProvider):
             "session": state["session"],
             "turn": "closed",
             "prompts": state["prompts"] + 1,
-            "position": turn.checkpoint["position"],
+            "position": msgspec.to_builtins(turn.final_position),
             "cost": turn.cost_cents,
         }  # fmt: skip
         if ended.failure is not None:

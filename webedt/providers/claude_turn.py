@@ -75,6 +75,7 @@ class Turn:
         self._shown: str | None = kept.get("shown")
         self._seen = {event_id for event_id, _at in self.position.ids}
         self._taken: list[tuple[str, str]] = []
+        self._end: list[tuple[str, str]] = []
         self._preview: str | None = None
         self._begun = checkpoint is not None
         self.blocked_on: tuple[str, ...] = tuple(kept.get("blocked", ()))
@@ -94,6 +95,15 @@ class Turn:
             self._checkpoint["position"] = msgspec.to_builtins(self.position)
         return self._checkpoint
 
+    @property
+    def over(self) -> bool:
+        return self.ended is not None
+
+    @property
+    def final_position(self) -> Position:
+        """Behind the end of the turn."""
+        return self.position.including([*self._taken, *self._end])
+
     def reconnected(self) -> None:
         """Deltas that come now may begin in the middle of a message."""
         self._preview = None
@@ -108,11 +118,14 @@ class Turn:
             return self._delta(event)
         event_id, at = event.get("id"), event.get("processed_at")
         # What we sent is there before it is processed, and again when it was: only then it has its place in the log.
-        if not event_id or at is None or event_id in self._seen or self.ended is not None:
+        if not event_id or at is None or event_id in self._seen or self.over:
             return ()
         self._seen.add(event_id)
-        self._taken.append((event_id, at))
-        return self._meaning(kind, event_id, event)
+        items = self._meaning(kind, event_id, event)
+        # The end is in no checkpoint: committed with what came before it in one batch, it would be missed by a
+        # successor, who is to see it for himself.
+        (self._end if self.over else self._taken).append((event_id, at))
+        return items
 
     def _open_preview(self, announced: dict[str, Any]) -> None:
         if announced.get("type") == "agent.message" and announced.get("id") != self._shown:
