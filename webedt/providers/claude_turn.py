@@ -96,10 +96,6 @@ class Turn:
         return self._checkpoint
 
     @property
-    def over(self) -> bool:
-        return self.ended is not None
-
-    @property
     def final_position(self) -> Position:
         """Behind the end of the turn."""
         return self.position.including([*self._taken, *self._end])
@@ -118,14 +114,17 @@ class Turn:
             return self._delta(event)
         event_id, at = event.get("id"), event.get("processed_at")
         # What we sent is there before it is processed, and again when it was: only then it has its place in the log.
-        if not event_id or at is None or event_id in self._seen or self.over:
+        if not event_id or at is None or event_id in self._seen or self._over():
             return ()
         self._seen.add(event_id)
         items = self._meaning(kind, event_id, event)
         # The end is in no checkpoint: committed with what came before it in one batch, it would be missed by a
         # successor, who is to see it for himself.
-        (self._end if self.over else self._taken).append((event_id, at))
+        (self._end if self._over() else self._taken).append((event_id, at))
         return items
+
+    def _over(self) -> bool:
+        return self.ended is not None
 
     def _open_preview(self, announced: dict[str, Any]) -> None:
         if announced.get("type") == "agent.message" and announced.get("id") != self._shown:
