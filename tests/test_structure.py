@@ -40,6 +40,7 @@ TASKS_ALLOWED = {
     "http/updates.py": {"_next"},
     "kernel/background.py": {"start"},
     "log/replay.py": {"page"},
+    "providers/claude_client.py": {"_answered"},
     "services/driver.py": {"_until_stopped"},
 }
 

@@ -148,7 +148,10 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
     remote_sync = RemoteSync(
         interval_seconds=settings.remote_sync_seconds,
         budget_seconds=lease * 0.7,
-        silent_seconds=3 * settings.provider_silence_seconds,
+        # Longer than a driver itself needs to see it or to give up: who is thrown out begins its patience anew.
+        silent_seconds=3 * settings.provider_silence_seconds
+        + settings.provider_first_token_seconds
+        + settings.provider_idle_seconds,
     )
     provider.register(ARemoteSync, remote_sync)
     retention = Retention(

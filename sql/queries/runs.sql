@@ -217,6 +217,10 @@ FROM head
 WHERE r.chat_session_id = head.chat_session_id AND r.id = $2
 RETURNING r.id;
 
+-- name: read_fence
+-- Without a lock: a driver asks, before it does outside what cannot be undone, whether it was thrown out.
+SELECT fence FROM session_heads WHERE chat_session_id = $1;
+
 -- name: list_owned
 -- Every heartbeat: what the database says this replica drives, with the fence and any interrupt asked for.
 SELECT r.chat_session_id, r.id, h.fence, r.interrupt_by

@@ -1,6 +1,7 @@
 """Remote sessions under real runs: replicas that die, people who interrupt and delete, and the leader's sync."""
 
 import asyncio
+import contextlib
 import json
 import random
 from collections.abc import AsyncIterator
@@ -10,11 +11,12 @@ from uuid import UUID
 import pytest
 
 from tests.support.claude_fake import AGENT, ENVIRONMENT, FakeClaude, fake_claude
-from tests.support.claude_mapping import remote_items
+from tests.support.claude_mapping import our_items, remote_items
 from tests.support.log_harness import LogDatabase, Logged
-from tests.support.replica import Replica, of_run, only, until_status
+from tests.support.replica import SHORT, Replica, of_run, only, until_status
 from tests.support.waiting import eventually
-from webedt.providers.interface import AProviders, Item, MessageDone, ToolResult, ToolUse, Usage
+from webedt.domain.errors import Conflict
+from webedt.providers.interface import AProviders, Item
 from webedt.services.remote_sync import ARemoteSync
 
 WORKING = "[[messages=500 rate=50]]"
@@ -59,20 +61,7 @@ async def until_turn(log: LogDatabase, session_id: UUID, turn: str) -> Any:
 
 
 def ingested(events: list[Logged]) -> list[Item]:
-    """Our log as a provider's items: all that is not a delta and not ours alone."""
-    items: list[Item] = []
-    for event in events:
-        data = json.loads(event.data)
-        match event.type:
-            case "message":
-                items.append(MessageDone(data["messageId"], data["content"]))
-            case "tool_use":
-                items.append(ToolUse(data["messageId"], data["toolUseId"], data["name"], data["input"]))
-            case "tool_result":
-                items.append(ToolResult(data["toolUseId"], data["content"], data["isError"]))
-            case "usage":
-                items.append(Usage(data["inputTokens"], data["outputTokens"], data.get("costUsd")))
-    return items
+    return our_items((event.type, event.data) for event in events)
 
 
 async def test_every_remote_event_is_taken_once_over_fifty_takeovers(
@@ -216,3 +205,118 @@ async def test_a_stored_key_that_cannot_be_read_ends_the_run_and_says_so(
     await until_status(log, run.run_id, "failed")
     _seq, data = only(await log.log(run.session_id), "failed")
     assert data["code"] == "credential_unreadable"
+
+
+async def test_a_driver_that_lost_its_run_sends_no_prompt_though_it_does_not_know_yet(
+    fake: FakeClaude, database_url: str, log: LogDatabase
+) -> None:
+    """Its stream opens when another replica has long sent the prompt; nothing was appended that could tell it."""
+    async with (
+        replica_of(fake, database_url, "stale", provider_silence_seconds=10.0).running() as stale,
+        replica_of(fake, database_url, "heir", max_active_runs=0).running() as heir,
+    ):
+        await heir.may_take_over()
+        fake.fail("stream", "slow", seconds=2.5)
+        run = await stale.prompt(log, "[[messages=1 silence=3]]", provider="claude")
+        state = await until_turn(log, run.session_id, "open")
+        await stale.freeze_heartbeat()
+        await fake.logged(state["session"], "user.message")
+        slow = next(one for one in fake.requests if one.fault == "slow")
+        await eventually(lambda: slow.status is not None, "the old stream is open")
+        await asyncio.sleep(0.2)
+        stale.thaw_heartbeat()
+        row = await until_status(log, run.run_id, "completed", "failed")
+        assert (row["status"], row["attempt"], fake.arrived["user.message"]) == ("completed", 2, 1)
+
+
+async def test_an_interrupt_never_stops_the_prompt_that_comes_after_it(
+    fake: FakeClaude, replica: Replica, log: LogDatabase
+) -> None:
+    run = await replica.prompt(log, WORKING, provider="claude")
+    state = await until_turn(log, run.session_id, "open")
+    await fake.logged(state["session"], "agent.message")
+    fake.fail("send", "slow", seconds=1.0)
+    following = await replica.prompt(log, "[[messages=20 rate=40]]", run.session_id, on_busy="interrupt")
+    await until_status(log, following.run_id, "completed")
+    messages = [event for event in of_run(await log.log(run.session_id), following.run_id) if event.type == "message"]
+    texts = [block["text"] for event in messages for block in json.loads(event.data)["content"] if "text" in block]
+    assert len(texts) == 20
+
+
+async def test_an_interrupt_at_any_moment_leaves_a_session_that_answers_the_next_prompt(
+    fake: FakeClaude, replica: Replica, log: LogDatabase
+) -> None:
+    choose = random.Random(4)
+    for _ in range(15):
+        run = await replica.prompt(log, "[[messages=3 tools=1 deltas=2 rate=120]]", provider="claude")
+        await asyncio.sleep(choose.uniform(0, 0.3))
+        with contextlib.suppress(Conflict):  # it has ended
+            await replica.runs.interrupt(log.user_id, run.session_id, run.run_id)
+        await until_status(log, run.run_id, "completed", "interrupted", seconds=5)
+        following = await replica.prompt(log, "[[messages=2]]", run.session_id)
+        row = await until_status(log, following.run_id, "completed", "failed")
+        assert row["status"] == "completed"
+        state = await remote_of(log, run.session_id)
+        logged = of_run(await log.log(run.session_id), following.run_id)
+        data = [json.loads(event.data) for event in logged if event.type == "message"]
+        texts = [block["text"] for one in data for block in one["content"] if "text" in block]
+        number = fake.sessions[state["session"]].prompts_taken
+        assert [text.split(",")[0] for text in texts] == [f"Turn {number}"] * 2
+
+
+async def test_a_session_whose_agent_is_gone_can_be_interrupted_and_deleted(
+    fake: FakeClaude, replica: Replica, log: LogDatabase
+) -> None:
+    run = await replica.prompt(log, "[[error=terminal]]", provider="claude")
+    await until_status(log, run.run_id, "failed")
+    fake.fail("create", "stall_headers", count=9)
+    again = await replica.prompt(log, SHORT, run.session_id, provider="claude")
+    await eventually(lambda: fake.requests[-1].fault == "stall_headers", "a new session is asked for")
+    await replica.runs.interrupt(log.user_id, again.session_id, again.run_id)
+    await until_status(log, again.run_id, "interrupted", seconds=2)
+    await replica.sessions.delete(log.user_id, run.session_id)
+
+    async def forgotten() -> bool:
+        return await remote_of(log, run.session_id) is None
+
+    await eventually(forgotten, "no remote session any more", seconds=3)
+
+
+async def test_a_prompt_that_the_upstream_never_takes_is_given_up_and_not_tried_for_ever(
+    fake: FakeClaude, database_url: str, log: LogDatabase
+) -> None:
+    """The agent rests, so the sync might wake the run again and again, each time with new patience."""
+    quick = {"provider_silence_seconds": 0.2, "provider_idle_seconds": 2.0, "provider_first_token_seconds": 1.0}
+    async with replica_of(fake, database_url, "a", provider_max_retries=0, **quick).running() as replica:
+        fake.fail("send", "status", status=503, count=100_000)
+        run = await replica.prompt(log, provider="claude")
+        row = await until_status(log, run.run_id, "failed", seconds=8)
+        assert row["attempt"] == 1
+
+
+async def test_a_run_that_is_handed_over_at_any_moment_is_asked_and_answered_once(
+    fake: FakeClaude, database_url: str, log: LogDatabase
+) -> None:
+    async with replica_of(fake, database_url, "heir", max_active_runs=0, lease_seconds=2.0).running():
+        for number in range(6):
+            async with replica_of(fake, database_url, f"old-{number}", lease_seconds=2.0).running() as old:
+                run = await old.prompt(log, "[[messages=4 tools=2 deltas=4 rate=60]]", provider="claude")
+                await asyncio.sleep(number * 0.05)
+                await old.execution.hand_over(5, asyncio.Event())
+                row = await until_status(log, run.run_id, "completed", "failed")
+                assert (row["status"], row["handovers"]) == ("completed", 1)
+                state = await remote_of(log, run.session_id)
+                assert ingested(await log.log(run.session_id)) == remote_items(fake.log(state["session"]))
+    assert (fake.arrived["create"], fake.arrived["user.message"]) == (6, 6)
+
+
+async def test_another_provider_between_two_prompts_leaves_the_remote_session_as_it_was(
+    fake: FakeClaude, replica: Replica, log: LogDatabase
+) -> None:
+    run = await replica.prompt(log, "[[messages=1]]", provider="claude")
+    await until_status(log, run.run_id, "completed")
+    for provider, text in (("simulated", SHORT), ("claude", "[[messages=1]]")):
+        following = await replica.prompt(log, text, run.session_id, provider=provider)
+        await until_status(log, following.run_id, "completed")
+    assert (fake.arrived["create"], fake.arrived["user.message"]) == (1, 2)
+    assert (await remote_of(log, run.session_id))["prompts"] == 2

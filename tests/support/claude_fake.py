@@ -79,6 +79,13 @@ class FakeClaude:
         """How many streams are open."""
         return sum(len(session.listeners) for session in self.sessions.values())
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        server = None if self._runner is None else self._runner.server
+        open_ones = [one for one in ([] if server is None else server.connections) if one.transport is not None]
+        return len([one for one in open_ones if one.transport is not None and not one.transport.is_closing()])
+
     async def logged(self, session_id: str, kind: str, count: int = 1, within: float = 10) -> Event:
         """Wait until the log has so many events of a type; the last of them."""
         async with asyncio.timeout(within):

@@ -1,5 +1,6 @@
 """What readers should see of a remote log: the mapping once more, written down as a table for tests to compare with."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,4 +29,21 @@ def remote_items(log: Iterable[dict[str, Any]]) -> list[Item]:
                 before, cents = cents, int(event["usage"]["list_cost"]["amount"])
                 if cents > before:
                     items.append(Usage(0, 0, (cents - before) / 100))
+    return items
+
+
+def our_items(log: Iterable[tuple[str, str]]) -> list[Item]:
+    """The same of our own log, given as type and data: all that is not a delta and not ours alone."""
+    items: list[Item] = []
+    for kind, text in log:
+        data = json.loads(text)
+        match kind:
+            case "message":
+                items.append(MessageDone(data["messageId"], data["content"]))
+            case "tool_use":
+                items.append(ToolUse(data["messageId"], data["toolUseId"], data["name"], data["input"]))
+            case "tool_result":
+                items.append(ToolResult(data["toolUseId"], data["content"], data["isError"]))
+            case "usage":
+                items.append(Usage(data["inputTokens"], data["outputTokens"], data.get("costUsd")))
     return items

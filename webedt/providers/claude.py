@@ -68,7 +68,7 @@ class ClaudeProvider(BaseService, RemoteProvider):
     # A run -----------------------------------------------------------------------------------------------------------
 
     async def run(self, request: RunRequest, checkpoint: dict[str, Any] | None) -> AsyncGenerator[Step]:
-        async with self._web.connect(self._require(request.api_key)) as remote:
+        async with self._web.connect(self._require(request.api_key), request.still_ours) as remote:
             state = request.state or {}
             prompted: bool | None = None  # nobody knows
             if state.get("run") != str(request.run_id):
@@ -84,7 +84,11 @@ class ClaudeProvider(BaseService, RemoteProvider):
                 async for items in batches:
                     changed = kept is not turn.checkpoint
                     kept = turn.checkpoint
-                    yield Step(items, checkpoint=kept if changed else None)
+                    # What it cost is in the session's own state too: whoever comes after an interrupt must not say
+                    # it again.
+                    dearer = {**state, "cost": turn.cost_cents} if turn.cost_cents != state.get("cost", 0) else None
+                    state = dearer or state
+                    yield Step(items, checkpoint=kept if changed else None, state=dearer)
             if turn.ended is None:
                 raise AssertionError("a conversation ends with its turn")
             yield self._end(state, turn, turn.ended)
@@ -148,7 +152,7 @@ class ClaudeProvider(BaseService, RemoteProvider):
             "session": state["session"],
             "turn": "closed",
             "prompts": state["prompts"] + 1,
-            "position": msgspec.to_builtins(turn.final_position),
+            "position": turn.behind,
             "cost": turn.cost_cents,
         }  # fmt: skip
         if ended.failure is not None:
@@ -159,10 +163,14 @@ class ClaudeProvider(BaseService, RemoteProvider):
     # What others ask of it -------------------------------------------------------------------------------------------
 
     async def look(self, state: dict[str, Any], api_key: Secret | None) -> RemoteStatus:
+        if "session" not in state:
+            return "gone"  # and known to be: a run said so
         async with self._web.connect(self._require(api_key)) as remote:
             return await remote.status(state["session"])
 
     async def interrupt(self, state: dict[str, Any], api_key: Secret | None) -> None:
+        if "session" not in state:
+            return
         async with self._web.connect(self._require(api_key)) as remote:
             try:
                 await remote.send(state["session"], [INTERRUPT])
@@ -170,6 +178,8 @@ class ClaudeProvider(BaseService, RemoteProvider):
                 raise unsure.error from unsure
 
     async def archive(self, state: dict[str, Any], api_key: Secret | None) -> None:
+        if "session" not in state:
+            return
         async with self._web.connect(self._require(api_key)) as remote:
             await remote.archive(state["session"])
 
@@ -190,6 +200,6 @@ async def _newest(remote: ClaudeConnection, session_id: str) -> Position:
         async for event in events:
             if event.get("processed_at") is not None:
                 newest.append((event["id"], event["processed_at"]))
-            if len(newest) == 2 * RECENT_IDS:
+            if len(newest) >= 2 * RECENT_IDS and newest[-1][1] != newest[0][1]:
                 break
     return Position().including(newest[::-1])

@@ -5,10 +5,11 @@ than they tell. Every fault becomes a `ProviderError`; `Unsure` says that a requ
 Source of the protocol: the SDK's `resources/beta/sessions`, and platform.claude.com/docs/en/managed-agents.
 """
 
+import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
@@ -27,7 +28,16 @@ PREVIEWS = ["agent.message"]
 RUN = "webedt_run"
 CALL_SECONDS = 30.0
 
+# Shorter than a driver waits for a provider that it has told to stop.
+LAST_ANSWER_SECONDS = 0.4
+
 Event = dict[str, Any]
+Permission = Callable[[], Awaitable[None]]
+T = TypeVar("T")
+
+
+async def _always() -> None:
+    """Whoever writes alone may write."""
 
 
 class Unsure(Exception):
@@ -39,18 +49,25 @@ class Unsure(Exception):
 
 
 class ClaudeConnection:
-    """Calls with one key. Those that read are repeated by the SDK; those that write are not, and may raise `Unsure`."""
+    """Calls with one key. Those that read are repeated by the SDK; those that write are not, and may raise `Unsure`.
 
-    def __init__(self, sdk: AnthropicSDK, reader: Any, writer: Any, breaker: CircuitBreaker) -> None:
+    `may_write` is awaited before each of the latter: see `RunRequest.still_ours`.
+    """
+
+    def __init__(
+        self, sdk: AnthropicSDK, reader: Any, writer: Any, breaker: CircuitBreaker, may_write: Permission
+    ) -> None:
         self._sdk = sdk
         self._sessions = reader.beta.sessions
         self._writing = writer.beta.sessions
         self._breaker = breaker
+        self._may_write = may_write
 
     async def create(self, **fields: Any) -> str:
         """A new remote session; returns its id. `fields` as of `client.beta.sessions.create`. Raises `Unsure`."""
+        await self._may_write()
         async with self._faults(writing=True):
-            session = await self._writing.create(**fields)
+            session = await _answered(self._writing.create(**fields))
             return str(session.id)
 
     async def find(self, agent_id: str, run_id: str) -> str | None:
@@ -63,8 +80,9 @@ class ClaudeConnection:
 
     async def send(self, session_id: str, events: Sequence[Event]) -> None:
         """Raises `Unsure`."""
+        await self._may_write()
         async with self._faults(writing=True):
-            await self._writing.events.send(session_id, events=events)
+            await _answered(self._writing.events.send(session_id, events=events))
 
     async def log(self, session_id: str, **filters: Any) -> AsyncGenerator[Event]:
         """The remote log, oldest first unless `order` says otherwise. `filters` as of `events.list`."""
@@ -164,6 +182,24 @@ class ClaudeConnection:
         return gone() if failure is not None and failure.code == "provider_not_found" else failure
 
 
+async def _answered(call: Awaitable[T]) -> T:
+    """What was asked is not left in doubt when we are cancelled: a moment is given to the answer, if it comes at all.
+
+    A request that was written is carried out though nobody waits any more; and who comes after us, at once when a run
+    is handed over, counts what is there.
+    """
+    asked = asyncio.ensure_future(call)
+    try:
+        return await asyncio.shield(asked)
+    except asyncio.CancelledError:
+        await asyncio.wait({asked}, timeout=LAST_ANSWER_SECONDS)
+        raise
+    finally:
+        asked.cancel()
+        if not asked.done():
+            await asyncio.wait({asked})  # its connection is closed before the client is
+
+
 class AClaudeWebClient(AService):
     """The way to managed agent sessions."""
 
@@ -175,7 +211,9 @@ class AClaudeWebClient(AService):
         """Told of everything that goes well or wrong on the way."""
 
     @abstractmethod
-    def connect(self, api_key: Secret) -> AbstractAsyncContextManager[ClaudeConnection]:
+    def connect(
+        self, api_key: Secret, may_write: Permission = _always
+    ) -> AbstractAsyncContextManager[ClaudeConnection]:
         """A connection of its own with this key, closed at the end of the block."""
 
 
@@ -198,10 +236,10 @@ class ClaudeWebClient(BaseService, AClaudeWebClient):
         return self._breaker
 
     @asynccontextmanager
-    async def connect(self, api_key: Secret) -> AsyncIterator[ClaudeConnection]:
+    async def connect(self, api_key: Secret, may_write: Permission = _always) -> AsyncIterator[ClaudeConnection]:
         await self._sdk.load()
         reader = self._sdk.client(api_key, read_seconds=self._settings.provider_silence_seconds * 2)
         # What writes is not repeated blindly: first one looks whether it was carried out.
         writer = self._sdk.client(api_key, read_seconds=CALL_SECONDS, max_retries=0)
         async with reader, writer:
-            yield ClaudeConnection(self._sdk, reader, writer, self._breaker)
+            yield ClaudeConnection(self._sdk, reader, writer, self._breaker, may_write)

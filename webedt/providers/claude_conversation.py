@@ -58,7 +58,7 @@ class Conversation:
                                 yield items
                     else:
                         prompted = None  # until the answer is here
-                        await self._remote.send(self._session_id, [{"type": "user.message", "content": list(prompt)}])
+                        await self._prompt(prompt)
                         prompted = True
                     self._well_at = self._clock()
                     async with aclosing(self._streamed(events)) as batches:
@@ -71,6 +71,15 @@ class Conversation:
             if self._turn.ended is None:
                 await asyncio.sleep(self._pause * _jitter())
                 self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _prompt(self, prompt: Sequence[Event]) -> None:
+        try:
+            await self._remote.send(self._session_id, [{"type": "user.message", "content": list(prompt)}])
+        except ProviderError as error:
+            # A session that has ended meanwhile is still there, and refuses whatever it is sent.
+            if error.code == "provider_refused" and await self._remote.status(self._session_id) == "gone":
+                raise gone() from error
+            raise
 
     async def _listed(self) -> AsyncGenerator[Sequence[Item]]:
         items: list[Item] = []

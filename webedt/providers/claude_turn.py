@@ -45,10 +45,16 @@ class Position(msgspec.Struct, frozen=True):
     ids: Sequence[tuple[str, str]] = ()
 
     def including(self, taken: Sequence[tuple[str, str]]) -> "Position":
-        """With (id, time) pairs that were taken since. What no longer fits moves the lower bound."""
+        """With (id, time) pairs that were taken since. What no longer fits moves the lower bound.
+
+        What is as new as the newest always fits, for of that time there may be more to come.
+        """
         ids = [*self.ids, *taken]
-        dropped, kept = ids[:-RECENT_IDS], ids[-RECENT_IDS:]
-        times = [at for _id, at in dropped] + ([self.after] if self.after else [])
+        newest = max((at for _id, at in ids), key=datetime.fromisoformat, default=None)
+        old = ids[:-RECENT_IDS]
+        dropped = [at for _id, at in old if at != newest]
+        kept = [one for one in old if one[1] == newest] + ids[-RECENT_IDS:]
+        times = dropped + ([self.after] if self.after else [])
         return Position(max(times, key=datetime.fromisoformat, default=None), kept)
 
 
@@ -85,7 +91,7 @@ class Turn:
 
     @property
     def checkpoint(self) -> dict[str, Any]:
-        """The same object as before if nothing changed."""
+        """The same object as before if nothing changed. Never behind the end: a successor is to find that again."""
         now = (self.cost_cents, self._error, self._shown, self.blocked_on)
         if self._checkpoint is None or self._taken or now != self._kept:
             self.position, self._taken = self.position.including(self._taken), []
@@ -96,9 +102,10 @@ class Turn:
         return self._checkpoint
 
     @property
-    def final_position(self) -> Position:
-        """Behind the end of the turn."""
-        return self.position.including([*self._taken, *self._end])
+    def behind(self) -> dict[str, Any]:
+        """The position behind the turn and its end, where the next one begins."""
+        behind: dict[str, Any] = msgspec.to_builtins(self.position.including(self._taken + self._end))
+        return behind
 
     def reconnected(self) -> None:
         """Deltas that come now may begin in the middle of a message."""
@@ -108,23 +115,21 @@ class Turn:
         """Take one event, from the stream or from a list, in the order in which they come. Twice is once."""
         kind: str = event.get("type", "")
         if kind == "event_start":
-            self._open_preview(event.get("event", {}))
+            self._open_preview(event.get("event") or {})
             return ()
         if kind == "event_delta":
             return self._delta(event)
         event_id, at = event.get("id"), event.get("processed_at")
         # What we sent is there before it is processed, and again when it was: only then it has its place in the log.
-        if not event_id or at is None or event_id in self._seen or self._over():
+        if not event_id or at is None or event_id in self._seen or self.ended is not None:
             return ()
         self._seen.add(event_id)
         items = self._meaning(kind, event_id, event)
-        # The end is in no checkpoint: committed with what came before it in one batch, it would be missed by a
-        # successor, who is to see it for himself.
-        (self._end if self._over() else self._taken).append((event_id, at))
+        self._place(event_id, at)
         return items
 
-    def _over(self) -> bool:
-        return self.ended is not None
+    def _place(self, event_id: str, at: str) -> None:
+        (self._taken if self.ended is None else self._end).append((event_id, at))
 
     def _open_preview(self, announced: dict[str, Any]) -> None:
         if announced.get("type") == "agent.message" and announced.get("id") != self._shown:
@@ -134,7 +139,7 @@ class Turn:
         event_id = event.get("event_id")
         if event_id is None or event_id != self._preview or event_id in self._seen:
             return ()
-        text = event.get("delta", {}).get("content", {}).get("text", "")
+        text = ((event.get("delta") or {}).get("content") or {}).get("text")
         if not text:
             return ()
         self._shown = event_id
@@ -149,15 +154,15 @@ class Turn:
             case "agent.message":
                 if self._shown == event_id:
                     self._shown = None
-                return [MessageDone(event_id, event.get("content", []))]
+                return [MessageDone(event_id, event.get("content") or [])]
             case "agent.thinking":
                 # Says that the agent thought, not what: a thinking block without words.
                 return [MessageDone(event_id, [{"type": "thinking", "thinking": ""}])]
             case "agent.tool_use" | "agent.custom_tool_use":
-                return [ToolUse(event_id, event_id, event.get("name", ""), event.get("input", {}))]
+                return [ToolUse(event_id, event_id, event.get("name") or "", event.get("input") or {})]
             case "agent.mcp_tool_use":
                 name = f"{event.get('mcp_server_name', '')}.{event.get('name', '')}"
-                return [ToolUse(event_id, event_id, name, event.get("input", {}))]
+                return [ToolUse(event_id, event_id, name, event.get("input") or {})]
             case "agent.tool_result" | "agent.mcp_tool_result":
                 asked = event.get("tool_use_id") or event.get("mcp_tool_use_id") or ""
                 return [ToolResult(asked, event.get("content") or [], bool(event.get("is_error")))]
@@ -166,7 +171,7 @@ class Turn:
             case "session.usage":
                 return self._cost(event.get("usage") or {})
             case "session.error":
-                self._error = event.get("error", {}).get("type")
+                self._error = (event.get("error") or {}).get("type")
             case "session.status_idle":
                 return self._idle(event.get("stop_reason") or {})
             case "session.status_terminated":
@@ -188,9 +193,10 @@ class Turn:
 
     def _cost(self, usage: dict[str, Any]) -> Sequence[Item]:
         amount = usage.get("list_cost") or {}
-        if amount.get("currency") != "USD":
+        cents = amount.get("amount")
+        if amount.get("currency") != "USD" or not isinstance(cents, str) or not cents.isdecimal():
             return ()
-        before, self.cost_cents = self.cost_cents, int(amount.get("amount", 0))
+        before, self.cost_cents = self.cost_cents, int(cents)
         return [Usage(0, 0, (self.cost_cents - before) / 100)] if self.cost_cents > before else ()
 
     def _idle(self, reason: dict[str, Any]) -> Sequence[Item]:

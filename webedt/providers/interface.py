@@ -4,7 +4,7 @@ A provider turns a `RunRequest` into an async generator of `Step`s. It knows not
 """
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 
@@ -22,11 +22,17 @@ class Turn(msgspec.Struct, frozen=True):
     content: list[dict[str, Any]]
 
 
+async def _nobody_else() -> None:
+    """Of a request without replicas: nobody else could answer it."""
+
+
 class RunRequest(msgspec.Struct, frozen=True):
     """What is asked. `state` is what the session keeps for this provider (a remote session, say).
 
     `api_key` is the one this user's run is to use: the user's own, else the deployment's. It goes with the request, and
     no client made with it outlives the run or serves another.
+    `still_ours`: awaited right before something irrevocable is done outside. It returns when no other replica may have
+    taken the run over, and raises what the provider is not to catch when one has.
     """
 
     run_id: UUID
@@ -40,6 +46,7 @@ class RunRequest(msgspec.Struct, frozen=True):
     repository_url: str | None = None
     branch: str | None = None
     api_key: Secret | None = None
+    still_ours: Callable[[], Awaitable[None]] = _nobody_else
 
 
 class TextDelta(msgspec.Struct, frozen=True):

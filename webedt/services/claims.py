@@ -20,6 +20,7 @@ from webedt.domain.events import RUN_RECOVERED, RUN_RESTARTED, RUN_STARTED, enco
 from webedt.domain.runs import Claim
 from webedt.fleet.heartbeat import AHeartbeat
 from webedt.fleet.identity import Identity
+from webedt.log.producer import StaleFence
 from webedt.providers.interface import AProviders
 from webedt.services.endings import end_failed, end_interrupted
 
@@ -162,6 +163,24 @@ class Claims:
             elapsed_ms=started["elapsed_ms"],
             recovered=not from_queue,
         )
+
+    async def still_ours(self, claim: Claim) -> None:
+        """Return when no other replica may have taken the run over. Raises `StaleFence` when one has.
+
+        Who was frozen or cut off must not do outside what a successor does too, where no fence refuses it. The fence is
+        read, and the lease looked at after it: had we been frozen since, it would be over.
+        """
+        while True:
+            await self._heartbeat.wait_until_valid()
+            try:
+                row = await self._database.fetchrow(self._sql["read_fence"], claim.session_id)
+            except Unavailable:
+                await asyncio.sleep(TRY_AGAIN_SECONDS)
+                continue
+            if row is None or row["fence"] != claim.fence:
+                raise StaleFence(f"fence {claim.fence} is outdated")
+            if self._heartbeat.valid:
+                return
 
     async def release(self, claim: Claim) -> None:
         """Give the run away. One statement that checks the fence itself, so it may be tried until it is answered."""

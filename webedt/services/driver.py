@@ -2,7 +2,6 @@
 
 Invariants:
 - What ends a run is appended with the same fence as everything else: after a take-over nothing of it is stored.
-- A `message` is appended only after the id of its first delta is known, because it names it.
 - Checkpoint and events of a step are one append, hence one transaction.
 - An append without events does not move the head's ordinal, so of two in a row the first, its answer lost, could be
   carried out after the second. Hence what a step has to keep without having anything to say is kept back for the next
@@ -16,39 +15,17 @@ from contextlib import aclosing
 from typing import Any, NamedTuple
 
 import structlog
+from msgspec import structs
 
-from webedt.domain.events import (
-    MESSAGE,
-    TEXT_DELTA,
-    THINKING_DELTA,
-    TOOL_RESULT,
-    TOOL_USE,
-    USAGE,
-    NewEvent,
-    encode_data,
-    encode_delta,
-)
+from webedt.domain.events import NewEvent, encode_data
 from webedt.domain.runs import Claim, Outcome
 from webedt.log.producer import ProducerClosed, RunLog
-from webedt.providers.interface import (
-    Completed,
-    ExecutionProvider,
-    Item,
-    MessageDone,
-    ProviderError,
-    RemoteProvider,
-    RunRequest,
-    Step,
-    TextDelta,
-    ThinkingDelta,
-    ToolResult,
-    ToolUse,
-    Usage,
-)
+from webedt.providers.interface import Completed, ExecutionProvider, ProviderError, RemoteProvider, RunRequest, Step
 from webedt.services.endings import failed_data, interrupted_data
+from webedt.services.wording import Wording
 
 PROVIDER_LETS_GO_SECONDS = 0.5
-REMOTE_INTERRUPT_SECONDS = 5.0
+REMOTE_INTERRUPT_SECONDS = 2.0
 
 
 class Preparation(NamedTuple):
@@ -59,7 +36,10 @@ class Preparation(NamedTuple):
 
 
 class RunDriver:
-    """`prepare` reads what the provider needs; it is awaited first, and may be cut off like the provider itself."""
+    """`prepare` reads what the provider needs; it is awaited first, and may be cut off like the provider itself.
+
+    `still_ours` is what requests carry, see `RunRequest`.
+    """
 
     def __init__(
         self,
@@ -67,14 +47,16 @@ class RunDriver:
         log: RunLog,
         provider: ExecutionProvider,
         prepare: Callable[[], Awaitable[Preparation]],
+        still_ours: Callable[[], Awaitable[None]],
     ) -> None:
         self.claim = claim
         self._log = log
         self._provider = provider
         self._prepare = prepare
+        self._still_ours = still_ours
         self._began = time.monotonic()
         self._run_id = str(claim.run_id)
-        self._first_deltas: dict[str, asyncio.Future[int]] = {}
+        self._wording = Wording(self._run_id, log)
         self._interrupted_by: str | None = None
         self._request: RunRequest | None = None
         self._state: dict[str, Any] | None = None
@@ -128,25 +110,29 @@ class RunDriver:
                 await self._log.flush()
                 return None
             outcome, data = ending
+            if outcome == "interrupted":
+                # While the run is still ours: afterwards it could meet the next prompt, which may be at work by then.
+                await self._interrupt_remote()
             await self._hand_over([NewEvent(outcome, data)], outcome)
             await self._log.flush()
         except ProducerClosed as closed:
             self._logger.info("run_lost", reason=str(closed))
             return None
         self._logger.info("run_ended", outcome=outcome)
-        if outcome == "interrupted":
-            await self._interrupt_remote()
         return outcome
 
     async def _interrupt_remote(self) -> None:
         """What was begun elsewhere is to end there too; if this does not reach it, the leader's sync will."""
         remote, state = self._provider, self._state
-        if not isinstance(remote, RemoteProvider) or state is None or self._request is None:
+        if not isinstance(remote, RemoteProvider) or self._request is None or (state or {}).get("turn") != "open":
             return
         try:
             async with asyncio.timeout(REMOTE_INTERRUPT_SECONDS):
-                await remote.interrupt(state, self._request.api_key)
-        except (ProviderError, TimeoutError) as error:
+                await self._still_ours()
+                await remote.interrupt(state or {}, self._request.api_key)
+        except ProducerClosed:
+            raise
+        except Exception as error:  # the run has to end, whatever becomes of this
             self._logger.warning("remote_interrupt_failed", error=repr(error))
 
     async def _until_stopped(self) -> tuple[Outcome, str] | None:
@@ -200,12 +186,9 @@ class RunDriver:
     async def _consume(self) -> str | None:
         """Append every step; returns the stop reason."""
         request, open_messages = await self._prepare()
-        self._request, self._state = request, request.state
-        for message_id, seq in open_messages.items():
-            known: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-            known.set_result(seq)
-            self._first_deltas[message_id] = known
-        async with aclosing(self._provider.run(request, self.claim.checkpoint)) as steps:
+        self._request, self._state = structs.replace(request, still_ours=self._still_ours), request.state
+        self._wording.resume(open_messages)
+        async with aclosing(self._provider.run(self._request, self.claim.checkpoint)) as steps:
             async for step in steps:
                 stop_reason = next((item.stop_reason for item in step.items if isinstance(item, Completed)), None)
                 await self._append(step)
@@ -214,7 +197,7 @@ class RunDriver:
         return None
 
     async def _append(self, step: Step) -> None:
-        events = await self._events(step.items)
+        events = await self._wording.events(step.items)
         self._keep_back(step.checkpoint, step.state)
         if events or step.durable:
             await self._hand_over(events)
@@ -232,57 +215,3 @@ class RunDriver:
         checkpoint, self._checkpoint_to_keep = self._checkpoint_to_keep, None
         state, self._state_to_keep = self._state_to_keep, None
         await self._log.append(events, checkpoint=checkpoint, provider_state=state, outcome=outcome)
-
-    async def _events(self, items: Sequence[Item]) -> list[NewEvent]:
-        # Deltas of a message that begins in this very step and is done in it say nothing that the message does not.
-        whole = {
-            item.message_id
-            for item in items
-            if isinstance(item, MessageDone) and item.message_id not in self._first_deltas
-        }
-        events: list[NewEvent] = []
-        for item in items:
-            match item:
-                case TextDelta() | ThinkingDelta():
-                    if item.message_id in whole:
-                        continue
-                    if item.message_id not in self._first_deltas:
-                        self._first_deltas[item.message_id] = self._log.expect_seq(len(events))
-                    kind = TEXT_DELTA if isinstance(item, TextDelta) else THINKING_DELTA
-                    events.append(NewEvent(kind, encode_delta(self._run_id, item.message_id, item.text)))
-                case MessageDone():
-                    first = self._first_deltas.pop(item.message_id, None)
-                    data = {
-                        "runId": self._run_id,
-                        "messageId": item.message_id,
-                        "role": item.role,
-                        "content": item.content,
-                        "replacesFrom": None if first is None else await first,
-                    }
-                    events.append(NewEvent(MESSAGE, encode_data(data)))
-                case Completed():
-                    pass
-                case _:
-                    events.append(_plain_event(self._run_id, item))
-        return events
-
-
-def _plain_event(run_id: str, item: ToolUse | ToolResult | Usage) -> NewEvent:
-    data: dict[str, Any]
-    match item:
-        case ToolUse():
-            data = {
-                "runId": run_id,
-                "messageId": item.message_id,
-                "toolUseId": item.tool_use_id,
-                "name": item.name,
-                "input": item.input,
-            }
-            return NewEvent(TOOL_USE, encode_data(data))
-        case ToolResult():
-            data = {"runId": run_id, "toolUseId": item.tool_use_id, "content": item.content, "isError": item.is_error}
-            return NewEvent(TOOL_RESULT, encode_data(data))
-    data = {"runId": run_id, "inputTokens": item.input_tokens, "outputTokens": item.output_tokens}
-    if item.cost_usd is not None:
-        data["costUsd"] = item.cost_usd
-    return NewEvent(USAGE, encode_data(data))

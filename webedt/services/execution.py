@@ -157,7 +157,8 @@ class Execution(BaseService, AExecution):
         if provider is None:
             raise AssertionError("claimed without its provider")
         log = self._writer.open(claim.session_id, claim.run_id, claim.fence)
-        driver = RunDriver(claim, log, provider, partial(self._preparer.prepare, claim, provider))
+        prepare = partial(self._preparer.prepare, claim, provider)
+        driver = RunDriver(claim, log, provider, prepare, partial(self._claims.still_ours, claim))
         if (before := self._drivers.get(claim.run_id)) is not None:
             # Lost and taken over again before its provider let go: its fence is outdated, and so is its place here.
             before.lost(StaleFence(f"fence {before.claim.fence} is older than {claim.fence}"))
