@@ -1,12 +1,10 @@
 """What the headers of a refusal say about when to ask again."""
 
-from datetime import UTC, datetime
-
 import pytest
 
 from webedt.providers.retry_after import retry_after_seconds
 
-NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
+SENT = "Sat, 31 Jan 2026 12:00:00 GMT"
 
 
 @pytest.mark.parametrize(
@@ -27,4 +25,8 @@ NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 def test_seconds_milliseconds_and_dates_are_understood_and_nonsense_is_not(
     headers: dict[str, str], seconds: float | None
 ) -> None:
-    assert retry_after_seconds(headers, NOW) == seconds
+    assert retry_after_seconds({"date": SENT, **headers}) == seconds
+
+
+def test_a_date_without_the_clock_it_is_of_says_nothing() -> None:
+    assert retry_after_seconds({"retry-after": "Sat, 31 Jan 2026 12:00:07 GMT"}) is None

@@ -9,18 +9,26 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 
-def retry_after_seconds(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """How long to wait, finite and above 0; None if the headers do not say, or nothing of use."""
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """How long to wait, finite and above 0; None if the headers do not say, or nothing of use.
+
+    A date is measured from the answer's own `Date`: both are of one clock, and ours may be wrong.
+    """
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         seconds = _number(headers.get(name)) * unit
         if 0 < seconds < math.inf:
             return seconds
+    due, sent = _date(headers.get("retry-after")), _date(headers.get("date"))
+    seconds = 0.0 if due is None or sent is None else (due - sent).total_seconds()
+    return seconds if seconds > 0 else None
+
+
+def _date(value: str | None) -> datetime | None:
     try:
-        date = parsedate_to_datetime(headers.get("retry-after", ""))
+        date = parsedate_to_datetime(value or "")
     except ValueError:
         return None
-    seconds = (date.replace(tzinfo=date.tzinfo or UTC) - (now or datetime.now(UTC))).total_seconds()
-    return seconds if seconds > 0 else None
+    return date.replace(tzinfo=date.tzinfo or UTC)
 
 
 def _number(value: str | None) -> float:
