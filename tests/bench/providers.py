@@ -24,7 +24,10 @@ from webedt.kernel import ServiceProvider
 from webedt.log.interface import AEventWriter
 from webedt.log.producer import RunLog
 from webedt.providers.anthropic import AnthropicProvider
+from webedt.providers.claude import ClaudeProvider
+from webedt.providers.claude_client import ClaudeWebClient
 from webedt.providers.interface import ExecutionProvider, RunRequest
+from webedt.providers.openai import OpenAIProvider
 from webedt.providers.simulated import SimulatedProvider
 from webedt.services.driver import Preparation, RunDriver
 from webedt.telemetry.metrics import Metrics
@@ -51,6 +54,8 @@ WARM_UP = Load("warm-up", 1, 10, 0)
 CONTENDERS: Mapping[str, Callable[[Settings], ExecutionProvider]] = {
     "simulated": lambda settings: SimulatedProvider(allowed=True),
     "anthropic": AnthropicProvider,
+    "openai": OpenAIProvider,
+    "claude": lambda settings: ClaudeProvider(settings, ClaudeWebClient(settings)),
 }
 
 
@@ -67,6 +72,10 @@ async def providers(database_url: str, *, short: bool) -> list[Figure]:
             max_active_runs=0,  # the runs are driven here
             anthropic_api_key=KEY,
             anthropic_base_url=fake.url,
+            claude_agent_id="agent_bench",
+            claude_environment_id="env_bench",
+            openai_base_url=f"{fake.url}/v1",
+            openai_model="bench",
         )
         services = compose_services(settings, Identity(uuid4(), "bench"), Metrics("bench"))
         await services.initialize()
@@ -81,7 +90,7 @@ async def providers(database_url: str, *, short: bool) -> list[Figure]:
                     cost = await _cpu(load, await _runs(services, database_url, provider, load))
                     await provider.dispose()
                     figures.append(Figure("providers", f"{name}, {load.name}", cost, "µs/delta", TARGET))
-                    if name != "simulated":
+                    if name == "anthropic":
                         figures.append(Figure("providers", f"event objects / {name}, {load.name}", least / cost, "x"))
         finally:
             await services.reset()
@@ -158,6 +167,9 @@ async def _drive(claim: Claim, log: RunLog, provider: ExecutionProvider) -> None
         )
         return Preparation(request, {})
 
-    outcome = await RunDriver(claim, log, provider, prepare).drive()
+    async def still_ours() -> None:
+        pass  # nobody else is there
+
+    outcome = await RunDriver(claim, log, provider, prepare, still_ours).drive()
     if outcome != "completed":
         raise AssertionError(f"a run of {provider.name} ended as {outcome}")

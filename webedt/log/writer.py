@@ -132,10 +132,14 @@ class EventWriter(BaseService, AEventWriter):
         answered = time.monotonic()
         self._metrics.commit_seconds.observe(answered - started)
         stored: list[UUID] = []
+        events = 0
         for entry, row in zip(batch, rows, strict=True):
             if await self._settle(link, entry, row, answered):
                 stored.append(entry.producer.session_id)
+                events += len(entry.events)
         if stored:
+            self._metrics.events_committed.inc(events)
+            self._metrics.commit_batch.observe(events)
             # After the commit and outside of it: local readers have been woken, this is for the other replicas.
             self._bus.publish(Topic.EVENTS, stored, local=False)
 
@@ -215,13 +219,12 @@ class EventWriter(BaseService, AEventWriter):
             await self._refused(link, [entry], error)
             return
         self.log.info("append_recognised", run_id=str(producer.run_id), events=len(entry.events), head=last_seq)
+        self._metrics.events_committed.inc(len(entry.events))
         self._tails.wake(producer.session_id)
         self._bus.publish(Topic.EVENTS, [producer.session_id], local=False)
         self._finish(entry, newest - len(entry.events) + 1, None)
 
     def _finish(self, entry: Entry, first_seq: int, queued_runs: int | None) -> None:
-        self._metrics.events_committed.inc(len(entry.events))
-        self._metrics.commit_batch.observe(len(entry.events))
         entry.producer.acknowledge(entry, first_seq)
         if entry.outcome is not None:
             for callback in self._ended:
