@@ -78,7 +78,6 @@ async def claude(lab: Lab) -> Report:
             kills = lab.often(1, 50)
             for number in range(kills):
                 driver = fleet[number % len(fleet.replicas)]
-                await driver.ready()
                 runs = await _begin(lab, caller, load, driver, fleet.others(driver))
                 driver.kill()
                 killed = time.monotonic()
@@ -90,6 +89,7 @@ async def claude(lab: Lab) -> Report:
                         report.recoveries.append(_went_on(reader, moved) - killed)
                 if number + 1 < kills:
                     driver.start()
+                    await driver.ready()
             await load.finish(report)
             await judge(report, load, lab.database_url)
         await _compare(report, load, agents, lab.database_url)
