@@ -141,4 +141,5 @@ async def _compare(report: Report, load: Load, agents: Upstream, database_url: s
         report.require(ours == theirs and theirs, f"session {run.session_id}: {len(ours)} of {len(theirs)} there")
         compared += len(theirs)
     attempts = await ask(database_url, "SELECT count(*) FROM runs WHERE attempt > 1")
-    report.notes.append(f"{len(load.runs)} runs, {attempts[0][0]} moved, {compared} remote events, each ingested once")
+    found = "not all of them ingested once" if report.faults else "each ingested once"
+    report.notes.append(f"{len(load.runs)} runs, {attempts[0][0]} moved, {compared} remote events, {found}")
