@@ -60,6 +60,12 @@ async def until_turn(log: LogDatabase, session_id: UUID, turn: str) -> Any:
     return await eventually(look, f"turn is {turn}")
 
 
+def texts_of(events: list[Logged]) -> list[str]:
+    """The beginnings of what the agent said, which name the turn of its session."""
+    contents = [json.loads(event.data)["content"] for event in events if event.type == "message"]
+    return [block["text"].split(",")[0] for content in contents for block in content if "text" in block]
+
+
 def ingested(events: list[Logged]) -> list[Item]:
     return our_items((event.type, event.data) for event in events)
 
@@ -129,9 +135,7 @@ async def test_after_an_interrupt_the_next_prompt_goes_on_in_the_same_remote_ses
     following = await replica.prompt(log, "[[messages=1]]", run.session_id, on_busy="interrupt")
     await until_status(log, following.run_id, "completed")
     assert (await remote_of(log, run.session_id))["session"] == state["session"]
-    messages = [event for event in of_run(await log.log(run.session_id), following.run_id) if event.type == "message"]
-    texts = [block["text"] for event in messages for block in json.loads(event.data)["content"] if "text" in block]
-    assert [text.split(",")[0] for text in texts] == ["Turn 2"]
+    assert texts_of(of_run(await log.log(run.session_id), following.run_id)) == ["Turn 2"]
 
 
 async def test_a_deleted_session_is_archived_and_one_that_is_restored_begins_anew(
@@ -229,6 +233,28 @@ async def test_a_driver_that_lost_its_run_sends_no_prompt_though_it_does_not_kno
         assert (row["status"], row["attempt"], fake.arrived["user.message"]) == ("completed", 2, 1)
 
 
+async def test_a_prompt_that_arrives_twice_all_the_same_does_not_answer_the_next_one(
+    fake: FakeClaude, database_url: str, log: LogDatabase
+) -> None:
+    """It was on its way for longer than a lease, from a replica that was cut off: nothing can call it back."""
+    async with (
+        replica_of(fake, database_url, "stale", provider_silence_seconds=10.0).running() as stale,
+        replica_of(fake, database_url, "heir", max_active_runs=0).running() as heir,
+    ):
+        await heir.may_take_over()
+        fake.fail("send", "slow", seconds=2.5)
+        run = await stale.prompt(log, "[[messages=1 silence=3]]", provider="claude")
+        await until_turn(log, run.session_id, "open")
+        await eventually(lambda: fake.requests[-1].fault == "slow", "the prompt is on its way")
+        await stale.freeze_heartbeat()
+        await until_status(log, run.run_id, "completed")
+        assert fake.arrived["user.message"] == 2
+        stale.thaw_heartbeat()
+        following = await stale.prompt(log, "[[messages=2]]", run.session_id)
+        await until_status(log, following.run_id, "completed")
+        assert texts_of(of_run(await log.log(run.session_id), following.run_id)) == ["Turn 3"] * 2
+
+
 async def test_an_interrupt_never_stops_the_prompt_that_comes_after_it(
     fake: FakeClaude, replica: Replica, log: LogDatabase
 ) -> None:
@@ -238,9 +264,7 @@ async def test_an_interrupt_never_stops_the_prompt_that_comes_after_it(
     fake.fail("send", "slow", seconds=1.0)
     following = await replica.prompt(log, "[[messages=20 rate=40]]", run.session_id, on_busy="interrupt")
     await until_status(log, following.run_id, "completed")
-    messages = [event for event in of_run(await log.log(run.session_id), following.run_id) if event.type == "message"]
-    texts = [block["text"] for event in messages for block in json.loads(event.data)["content"] if "text" in block]
-    assert len(texts) == 20
+    assert texts_of(of_run(await log.log(run.session_id), following.run_id)) == ["Turn 2"] * 20
 
 
 async def test_an_interrupt_at_any_moment_leaves_a_session_that_answers_the_next_prompt(
@@ -257,11 +281,8 @@ async def test_an_interrupt_at_any_moment_leaves_a_session_that_answers_the_next
         row = await until_status(log, following.run_id, "completed", "failed")
         assert row["status"] == "completed"
         state = await remote_of(log, run.session_id)
-        logged = of_run(await log.log(run.session_id), following.run_id)
-        data = [json.loads(event.data) for event in logged if event.type == "message"]
-        texts = [block["text"] for one in data for block in one["content"] if "text" in block]
         number = fake.sessions[state["session"]].prompts_taken
-        assert [text.split(",")[0] for text in texts] == [f"Turn {number}"] * 2
+        assert texts_of(of_run(await log.log(run.session_id), following.run_id)) == [f"Turn {number}"] * 2
 
 
 async def test_a_session_whose_agent_is_gone_can_be_interrupted_and_deleted(

@@ -99,7 +99,7 @@ class ClaudeProvider(BaseService, RemoteProvider):
         session_id = state.get("session")
         if session_id is None:
             return {**begun, "session": await self._session_for(remote, request), "prompts": 0, "position": {}}
-        if state.get("turn") == "closed":
+        if state.get("turn") == "closed" and await patiently(self._patience, lambda: _is_untouched(remote, state)):
             return {**begun, "session": session_id, "prompts": state["prompts"], "position": state["position"]}
         await self._settle(remote, session_id)
         prompts = await patiently(self._patience, lambda: remote.count_prompts(session_id))
@@ -191,6 +191,18 @@ class ClaudeProvider(BaseService, RemoteProvider):
     @property
     def _patience(self) -> float:
         return self._settings.provider_first_token_seconds
+
+
+async def _is_untouched(remote: ClaudeConnection, state: dict[str, Any]) -> bool:
+    """Whether nothing has happened in the remote session since the turn that was closed.
+
+    What may have: a prompt sent by a replica that had lost the run, and long on its way; or somebody else's, for others
+    may have the key too. Its answer would be taken for that of our prompt, and ours for that of the next.
+    """
+    position = msgspec.convert(state["position"], Position)
+    known = {event_id for event_id, _at in position.ids}
+    async with aclosing(remote.log(state["session"], created_at_gt=position.after)) as events:
+        return all([event.get("id") in known async for event in events])
 
 
 async def _newest(remote: ClaudeConnection, session_id: str) -> Position:
