@@ -13,7 +13,6 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
-from webedt.client.sse import FrameTooLarge, SSEParser
 from webedt.config import Settings
 from webedt.domain.secrets import Secret
 from webedt.kernel import AService, BaseService
@@ -21,6 +20,7 @@ from webedt.providers import refusals
 from webedt.providers.anthropic_sdk import UPSTREAM, AnthropicSDK, counts_as_failure
 from webedt.providers.breaker import CircuitBreaker
 from webedt.providers.claude_turn import gone
+from webedt.providers.event_stream import EventStream, EventTooLarge
 from webedt.providers.interface import ProviderError, RemoteStatus
 
 PAGE = 200
@@ -114,13 +114,13 @@ class ClaudeConnection:
                 yield events
 
     async def _read(self, response: Any) -> AsyncGenerator[list[Event]]:
-        parser = SSEParser()
+        stream = EventStream()
         async for chunk in response.iter_bytes():
-            frames = [frame for frame in parser.feed(chunk) if frame.data is not None and frame.event != "ping"]
-            if any(frame.event == "error" for frame in frames):
+            came: list[Event] = [msgspec.json.decode(data) for data in stream.feed(chunk)]
+            if events := [event for event in came if event.get("type") not in ("ping", "error")]:
+                yield events
+            if len(events) < len(came) and any(event.get("type") == "error" for event in came):
                 raise refusals.disconnected(UPSTREAM)
-            if frames:
-                yield [msgspec.json.decode(frame.data or "") for frame in frames]
 
     async def status(self, session_id: str) -> RemoteStatus:
         try:
@@ -176,7 +176,7 @@ class ClaudeConnection:
             self._breaker.succeeded()
 
     def _failure(self, error: Exception) -> ProviderError | None:
-        if isinstance(error, msgspec.DecodeError | FrameTooLarge):
+        if isinstance(error, msgspec.DecodeError | EventTooLarge):
             return refusals.disconnected(UPSTREAM)
         failure = self._sdk.provider_error(error, begun=True)
         return gone() if failure is not None and failure.code == "provider_not_found" else failure
