@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.http.client import LONG, SHORT, Client
+from tests.http.conftest import StartReplica
 from tests.http.wire import ids, logged
 
 EXECUTE = "/api/execute-remote"
@@ -121,3 +122,20 @@ async def test_a_key_lives_24_hours(user: Client, database: Any) -> None:
     assert (await user.post(EXECUTE, {"userRequest": SHORT}, **key)).json()["runId"] == first
     await database.execute(aged, 25)
     assert (await user.post(EXECUTE, {"userRequest": SHORT}, **key)).json()["runId"] != first
+
+
+async def test_repeats_that_held_the_session_while_its_run_was_to_be_claimed_do_not_delay_it(
+    start: StartReplica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim does not wait for the session's head, and a repeat locks it too: who comes last has to say so."""
+    monkeypatch.setattr("webedt.services.execution.SWEEP_SECONDS", 600.0)
+    async with start() as app:
+        user = await app.register()
+        session_id = await user.finish()
+        for number in range(10):
+            message = {"message": SHORT}
+            path = f"/api/sessions/{session_id}/send"
+            async with asyncio.timeout(30):
+                await asyncio.gather(*(user.post(path, message, Idempotency_Key=f"k{number}") for _ in range(8)))
+                async with user.stream(f"/api/resume/{session_id}?lastEventId={8 * (number + 1)}") as stream:
+                    await stream.until("completed")

@@ -92,6 +92,9 @@ class Runs(BaseService, ARuns):
 
         accepted = await self._database.commit_once(work, look)
         if accepted.repeated:
+            if accepted.status == "queued":
+                # This request held the head too: whoever wanted to claim the run may have found it locked.
+                self._bus.publish(Topic.WORK, [session_id])
             return accepted
         self._bus.publish(Topic.EVENTS, [session_id])
         self._bus.publish(Topic.LISTS, [prompt.user_id])
