@@ -409,7 +409,8 @@ async def test_a_terminal_shows_a_spinner_dimmed_asides_and_a_summary(
             frame(2, "thinking_delta", messageId="m1", text="hmm"),
             delta(3, "evil \x1b]0;title\x07 text"),
             frame(4, "usage", inputTokens=1000, outputTokens=20),
-            completed(5),
+            frame(5, "usage", inputTokens=0, outputTokens=0, costUsd=0.125),
+            completed(6),
         )
     ]
     screen, terminal = pty.openpty()
@@ -424,7 +425,7 @@ async def test_a_terminal_shows_a_spinner_dimmed_asides_and_a_summary(
     assert "hmm" in shown
     assert "evil ]0;title text\r\n" in shown
     without_codes = re.sub(r"\x1b\[[0-9]*[a-zA-Z]", "", shown)
-    assert f"1,000 tokens in, 20 out · 1.5 s · session {SESSION_ID}\r\n" in without_codes
+    assert f"1,000 tokens in, 20 out · $0.12 · 1.5 s · session {SESSION_ID}\r\n" in without_codes
 
 
 def read_screen(descriptor: int) -> str:

@@ -98,6 +98,7 @@ class TextPrinter(Printer):
         self._printed: dict[str, str] = {}
         self._current: tuple[str, str] | None = None
         self._tokens = [0, 0]
+        self._cost_usd = 0.0
         self._milliseconds = 0.0
 
     def show(self, event: Event) -> None:
@@ -124,6 +125,7 @@ class TextPrinter(Printer):
             case "usage":
                 self._tokens[0] += int(data.get("inputTokens") or 0)
                 self._tokens[1] += int(data.get("outputTokens") or 0)
+                self._cost_usd += float(data.get("costUsd") or 0)
             case "run_restarted":
                 self._begin_anew(f"the run was restarted ({data.get('reason')}), its unfinished answer begins anew")
             case "reset":
@@ -135,7 +137,8 @@ class TextPrinter(Printer):
         self.terminal.end_line()
         if self._last_end is not None:
             tokens = f"{self._tokens[0]:,} tokens in, {self._tokens[1]:,} out"
-            self.terminal.aside_line(f"{tokens} · {self._milliseconds / 1000:.1f} s · session {session_id}")
+            cost = f" · ${self._cost_usd:.2f}" if self._cost_usd else ""
+            self.terminal.aside_line(f"{tokens}{cost} · {self._milliseconds / 1000:.1f} s · session {session_id}")
         super().finish(session_id)
 
     def _piece(self, kind: str, message_id: str, text: str) -> None:

@@ -74,6 +74,9 @@ class RemoteSync(BaseService, ARemoteSync):
 
     async def reconcile(self) -> int:
         now = time.monotonic()
+        # Remembered for a while longer, for whom it fails again.
+        left = self._left_alone.items()
+        self._left_alone = {key: rest for key, rest in left if rest[0] + LONGEST_PAUSE_SECONDS > now}
         alone = [key for key, (until, _pause) in self._left_alone.items() if until > now]
         leftovers = await self._database.fetch(self._sql["find_remote_leftovers"], alone, BATCH)
         silent = await self._database.fetch(
