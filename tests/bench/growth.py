@@ -1,0 +1,129 @@
+"""Whether a long history costs anybody anything: the same append, replay and look with much in the tables as with little.
+
+Both sides of each ratio are measured in the same run, on the same database, with its caches as they are then.
+"""
+
+import random
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from tests.bench.workloads import Figure, delta, ingest, make_user
+from webedt.database.sql import load_queries
+
+EVENTS_EACH = 1000
+TRIES = 300
+PAGE_BYTES = 256 * 1024
+# What the handlers ask, and with what: the session id first.
+ASKED = {
+    "replay of 1,000 events": ("read_page", (0, EVENTS_EACH, 5000, PAGE_BYTES, True)),
+    "the last 20 events": ("read_page", (EVENTS_EACH - 20, EVENTS_EACH, 5000, PAGE_BYTES, True)),
+}
+
+
+async def growth(database_url: str, events: int) -> tuple[list[Figure], str]:
+    """Fill the tables up to `events`; answers the figures, and the plans with the tables full."""
+    sessions = events // EVENTS_EACH
+    connection = await asyncpg.connect(database_url)
+    try:
+        user_id = await make_user(connection)
+        few = await _fill(connection, user_id, 100)
+        before = await _look(connection, few)
+        appended_before = await _appended(database_url)
+        many = await _fill(connection, user_id, sessions)
+        after = await _look(connection, many)
+        appended_after = await _appended(database_url)
+        size = await connection.fetchval("SELECT pg_total_relation_size('events') / 1024.0 / 1024 / 1024")
+        plans = await _plans(connection, many[len(many) // 2])
+    finally:
+        await connection.close()
+    figures = [Figure("growth", f"events in the table, {size:.1f} GiB", events, "events")]
+    for name, first in before.items():
+        figures += [
+            Figure("growth", f"{name}, small table", first * 1000, "ms"),
+            Figure("growth", f"{name}, full / small", after[name] / first, "x", "<= 1.5"),
+        ]
+    ratio = appended_before / appended_after
+    figures += [
+        Figure("growth", "writer, full table", appended_after, "events/s", ">= 50000"),
+        Figure("growth", "time of an append, full / small", ratio, "x", "<= 1.5"),
+    ]
+    return figures, plans
+
+
+async def _fill(connection: Any, user_id: UUID, sessions: int) -> Sequence[UUID]:
+    """Ended sessions with 1,000 events each, in batches that a server with little memory takes well."""
+    made: list[UUID] = []
+    for at in range(0, sessions, 500):
+        ids = [uuid4() for _ in range(min(500, sessions - at))]
+        await connection.execute(
+            """INSERT INTO chat_sessions (id, user_id, title, status, provider, completed_at)
+               SELECT id, $2, 'bench', 'completed', 'simulated', now() FROM unnest($1::uuid[]) id""",
+            ids,
+            user_id,
+        )
+        await connection.execute(
+            "INSERT INTO session_heads (chat_session_id, last_seq) SELECT id, $2 FROM unnest($1::uuid[]) id",
+            ids,
+            EVENTS_EACH,
+        )
+        await connection.execute(
+            """INSERT INTO events (chat_session_id, seq, run_id, type, data)
+               SELECT id, n, $2, 'text_delta', $3::text::json FROM generate_series(1, $4::bigint) n, unnest($1::uuid[]) id
+            """,
+            ids, uuid4(), delta(uuid4(), 1).data, EVENTS_EACH,
+        )  # fmt: skip
+        made += ids
+    await connection.execute("VACUUM ANALYZE")
+    await connection.execute("CHECKPOINT")
+    return made
+
+
+async def _look(connection: Any, sessions: Sequence[UUID]) -> dict[str, float]:
+    """Median seconds of each question, asked of sessions at random."""
+    queries = load_queries("events")
+    chosen = random.Random(1).choices(sessions, k=TRIES)
+    found = {}
+    for name, (query, arguments) in ASKED.items():
+        statement = await connection.prepare(queries[query])
+        found[name] = await _median(chosen, lambda one, ask=statement, rest=arguments: ask.fetchrow(one, *rest))
+    statement = await connection.prepare(queries["read_tail"])
+    found["a tail at its end"] = await _median(
+        chosen, lambda one: statement.fetchrow(one, EVENTS_EACH, 5000, PAGE_BYTES, True)
+    )
+    return found
+
+
+async def _median(chosen: Sequence[UUID], ask: Callable[[UUID], Awaitable[Any]]) -> float:
+    taken = []
+    for session_id in chosen:
+        started = time.perf_counter()
+        await ask(session_id)
+        taken.append(time.perf_counter() - started)
+    return statistics.median(taken)
+
+
+async def _appended(database_url: str) -> float:
+    """Durable events a second."""
+    figures = await ingest(database_url, 100_000, sessions=50)
+    return next(one.value for one in figures if one.name == "writer")
+
+
+async def _plans(connection: Any, session_id: UUID) -> str:
+    queries = load_queries("events")
+    asked = [(name, queries[query], (session_id, *arguments)) for name, (query, arguments) in ASKED.items()]
+    asked.append(("a tail at its end", queries["read_tail"], (session_id, EVENTS_EACH, 5000, PAGE_BYTES, True)))
+    parts = []
+    for name, query, arguments in asked:
+        rows = await connection.fetch(f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) {query}", *arguments)
+        parts.append(f"{name}:\n" + "\n".join(f"  {row[0]}" for row in rows))
+    return "\n\n".join(parts)
+
+
+async def ask_for_plans(database_url: str, events: int) -> None:
+    figures, plans = await growth(database_url, events)
+    print("\n".join(map(str, figures)), plans, sep="\n")
