@@ -1,4 +1,4 @@
-"""Whether a long history costs anybody anything: the same append, replay and look with much in the tables as with little.
+"""Whether a long history costs anybody anything: the same append and replay with much in the tables as with little.
 
 Both sides of each ratio are measured in the same run, on the same database, with its caches as they are then.
 """
@@ -73,8 +73,8 @@ async def _fill(connection: Any, user_id: UUID, sessions: int) -> Sequence[UUID]
         )
         await connection.execute(
             """INSERT INTO events (chat_session_id, seq, run_id, type, data)
-               SELECT id, n, $2, 'text_delta', $3::text::json FROM generate_series(1, $4::bigint) n, unnest($1::uuid[]) id
-            """,
+               SELECT id, n, $2, 'text_delta', $3::text::json
+               FROM generate_series(1, $4::bigint) n, unnest($1::uuid[]) id""",
             ids, uuid4(), delta(uuid4(), 1).data, EVENTS_EACH,
         )  # fmt: skip
         made += ids
