@@ -230,3 +230,29 @@ def test_check_says_which_migrations_are_missing(empty_database_url: str) -> Non
     assert result.returncode == 1
     assert "lacks 0001_initial" in result.stdout
     assert "webedt migrate" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("OPENAI_BASE_URL", "https://user:hunter2@models.example.com/v1"),
+        ("ANTHROPIC_BASE_URL", "http://hunter2@localhost:1"),
+        ("COMMAND_PROVIDER", '["agent", "--token", "hunter2"'),
+        ("ANTHROPIC_API_KEY", "hunter2 and more"),
+        ("OPENAI_API_KEY", "hunter2\u00e4"),
+        ("ENCRYPTION_KEY", "hunter2"),
+    ],
+)
+def test_what_may_hold_a_secret_is_refused_without_quoting_it(variable: str, value: str) -> None:
+    [fault] = faults_of({**DATABASE, variable: value})
+    assert fault.startswith(variable)
+    assert "hunter2" not in fault
+
+
+def test_an_encryption_key_that_names_none_is_a_fault() -> None:
+    assert names(faults_of({**DATABASE, "ENCRYPTION_KEY": ","})) == ["ENCRYPTION_KEY"]
+
+
+def test_the_arguments_of_a_command_are_not_shown() -> None:
+    [item] = [item for item in fields(Settings) if item.name == "command_provider"]
+    assert item.metadata["secret"]

@@ -4,128 +4,22 @@ Each field carries its variable, its documentation and its parser, so that `READ
 speak of the same list. Nothing else reads `os.environ` for a setting.
 """
 
-import ipaddress
-import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
+from webedt import config_values as read
+from webedt.config_values import MIN_SECRET_LENGTH, Network, Unquotable
 from webedt.domain.errors import ConfigurationError
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 ENVIRONMENTS = ("development", "test", "production")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 PROVIDERS = ("simulated", "anthropic", "claude", "openai", "command")
-MIN_SECRET_LENGTH = 32
 DEVELOPMENT_SECRET = "development-only-secret-that-protects-nothing"  # noqa: S105 - refused in production
 
 
-def _text(value: str) -> str:
-    return value
-
-
-def _name(value: str) -> str:
-    """It stands in a header of every answer."""
-    if not re.fullmatch(r"[\x21-\x7e]{1,128}", value):
-        raise ValueError("must have at most 128 printable ASCII characters and no space")
-    return value
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value.lower() not in allowed:
-            raise ValueError(f"must be one of {', '.join(allowed)}")
-        return value.lower()
-
-    return parse
-
-
-def _number(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], float]:
-    def parse(value: str) -> float:
-        try:
-            number = kind(value)
-        except ValueError:
-            raise ValueError(f"must be {'a whole number' if kind is int else 'a number'}") from None
-        if not low <= number <= high:
-            raise ValueError(f"must be between {low:g} and {high:g}")
-        return number
-
-    return parse
-
-
-def _switch(value: str) -> bool:
-    if value.lower() in ("on", "true", "1", "yes"):
-        return True
-    if value.lower() in ("off", "false", "0", "no"):
-        return False
-    raise ValueError("must be on or off")
-
-
-def _postgres_url(value: str) -> str:
-    if not value.startswith(("postgresql://", "postgres://")):
-        raise ValueError("must begin with postgresql://")
-    try:
-        parts = urlsplit(value)
-        readable = parts.port is None or parts.port > 0
-        parse_qsl(parts.query, strict_parsing=bool(parts.query))
-    except ValueError:
-        readable = False
-    if not readable:
-        # Not a word of it is quoted: what cannot be read may be the password.
-        raise ValueError("cannot be read; in a password / ? # [ ] @ : and % must be percent-encoded")
-    return value
-
-
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http(s) URL")
-    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-        raise ValueError("plain http is allowed on loopback only")
-    return value.rstrip("/")
-
-
-def _origins(value: str) -> tuple[str, ...]:
-    origins = tuple(item.strip().rstrip("/").lower() for item in value.split(",") if item.strip())
-    for origin in origins:
-        parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
-            raise ValueError(f"{origin!r} is not an origin such as https://app.example.com")
-    return origins
-
-
-def _networks(value: str) -> tuple[Network, ...]:
-    try:
-        return tuple(ipaddress.ip_network(item.strip(), strict=False) for item in value.split(",") if item.strip())
-    except ValueError as error:
-        raise ValueError(f"must be a list of CIDRs: {error}") from None
-
-
-def _keys(value: str) -> tuple[str, ...]:
-    keys = tuple(item.strip() for item in value.split(",") if item.strip())
-    if any(len(key) < MIN_SECRET_LENGTH for key in keys):
-        raise ValueError(f"each key must have at least {MIN_SECRET_LENGTH} characters")
-    return keys
-
-
-def _arguments(value: str) -> tuple[str, ...]:
-    try:
-        arguments = json.loads(value)
-    except ValueError:
-        arguments = None
-    if (
-        not isinstance(arguments, list)
-        or not arguments
-        or not all(isinstance(item, str) and item for item in arguments)
-    ):
-        raise ValueError('must be a JSON list of texts, such as ["my-agent", "--json"]')
-    return tuple(arguments)
-
-
 def _setting(
-    variables: str, doc: str, default: Any, parse: Callable[[str], Any] = _text, *, secret: bool = False
+    variables: str, doc: str, default: Any, parse: Callable[[str], Any] = read.text, *, secret: bool = False
 ) -> Any:
     """A field read from the first of the space-separated `variables` that is set and not empty."""
     metadata = {"variables": tuple(variables.split()), "doc": doc, "parse": parse, "secret": secret}
@@ -137,98 +31,103 @@ class Settings:
     """Seconds, bytes and counts as the names say. Build with `load_settings`, or directly in a test."""
 
     database_url: str = _setting(
-        "DATABASE_URL", "PostgreSQL 15 or newer. Required by `serve`.", "", _postgres_url, secret=True
+        "DATABASE_URL", "PostgreSQL 15 or newer. Required by `serve`.", "", read.postgres_url, secret=True
     )
     database_direct_url: str = _setting(
         "DATABASE_DIRECT_URL",
         "A way to PostgreSQL around a transaction pooler; used by writer, heartbeat, listener and migrations.",
         "",
-        _postgres_url,
+        read.postgres_url,
         secret=True,
     )
     session_secret: str = _setting(
         "SESSION_SECRET", "The same on all replicas; at least 32 characters. Required in production.", "", secret=True
     )
     environment: str = _setting(
-        "WEBEDT_ENV NODE_ENV", "development, test or production.", "development", _choice(*ENVIRONMENTS)
+        "WEBEDT_ENV NODE_ENV", "development, test or production.", "development", read.choice(*ENVIRONMENTS)
     )
     container_id: str = _setting(
-        "CONTAINER_ID HOSTNAME", "Name of this replica in headers, logs and metrics.", "local", _name
+        "CONTAINER_ID HOSTNAME", "Name of this replica in headers, logs and metrics.", "local", read.name
     )
     host: str = _setting("HOST", "Address to listen on.", "0.0.0.0")  # noqa: S104 - a container listens on all
-    port: int = _setting("PORT", "Port to listen on.", 3001, _number(int, 1, 65535))
+    port: int = _setting("PORT", "Port to listen on.", 3001, read.number(int, 1, 65535))
     allowed_origins: tuple[str, ...] = _setting(
-        "ALLOWED_ORIGINS", "Other origins whose pages may use the API with the cookie, comma-separated.", (), _origins
+        "ALLOWED_ORIGINS",
+        "Other origins whose pages may use the API with the cookie, comma-separated.",
+        (),
+        read.origins,
     )
     trusted_proxies: tuple[Network, ...] = _setting(
-        "TRUSTED_PROXIES", "CIDRs of balancers whose X-Forwarded-For counts.", (), _networks
+        "TRUSTED_PROXIES", "CIDRs of balancers whose X-Forwarded-For counts.", (), read.networks
     )
-    log_level: str = _setting("LOG_LEVEL", "debug, info, warning or error.", "info", _choice(*LOG_LEVELS))
+    log_level: str = _setting("LOG_LEVEL", "debug, info, warning or error.", "info", read.choice(*LOG_LEVELS))
 
-    db_pool_max: int = _setting("DB_POOL_MAX", "Most connections of the pool.", 20, _number(int, 2, 1000))
-    db_pool_min: int = _setting("DB_POOL_MIN", "Connections the pool opens at once.", 2, _number(int, 0, 1000))
+    db_pool_max: int = _setting("DB_POOL_MAX", "Most connections of the pool.", 20, read.number(int, 2, 1000))
+    db_pool_min: int = _setting("DB_POOL_MIN", "Connections the pool opens at once.", 2, read.number(int, 0, 1000))
     db_pool_idle_seconds: float = _setting(
-        "DB_POOL_IDLE_SECONDS", "A pool connection unused for so long is closed.", 30.0, _number(float, 1, 86400)
+        "DB_POOL_IDLE_SECONDS", "A pool connection unused for so long is closed.", 30.0, read.number(float, 1, 86400)
     )
     db_connect_timeout_seconds: float = _setting(
         "DB_CONNECT_TIMEOUT_SECONDS",
         "For a connection, and for getting one from the pool.",
         5.0,
-        _number(float, 0.1, 300),
+        read.number(float, 0.1, 300),
     )
     db_statement_timeout_seconds: float = _setting(
-        "DB_STATEMENT_TIMEOUT_SECONDS", "Longest statement.", 30.0, _number(float, 0.1, 3600)
+        "DB_STATEMENT_TIMEOUT_SECONDS", "Longest statement.", 30.0, read.number(float, 0.1, 3600)
     )
     db_prepared_statements: bool = _setting(
-        "DB_PREPARED_STATEMENTS", "With DATABASE_DIRECT_URL: on if the pooler supports them.", False, _switch
+        "DB_PREPARED_STATEMENTS", "With DATABASE_DIRECT_URL: on if the pooler supports them.", False, read.switch
     )
 
     lease_seconds: float = _setting(
-        "LEASE_SECONDS", "A replica silent for so long loses its runs to others.", 10.0, _number(float, 1, 3600)
+        "LEASE_SECONDS", "A replica silent for so long loses its runs to others.", 10.0, read.number(float, 1, 3600)
     )
-    max_attempts: int = _setting("MAX_ATTEMPTS", "Attempts of a run, hand-overs not counted.", 3, _number(int, 1, 100))
-    max_active_runs: int = _setting("MAX_ACTIVE_RUNS", "Runs this replica claims.", 100, _number(int, 0, 100_000))
+    max_attempts: int = _setting(
+        "MAX_ATTEMPTS", "Attempts of a run, hand-overs not counted.", 3, read.number(int, 1, 100)
+    )
+    max_active_runs: int = _setting("MAX_ACTIVE_RUNS", "Runs this replica claims.", 100, read.number(int, 0, 100_000))
     max_streams_per_user: int = _setting(
-        "MAX_STREAMS_PER_USER", "Open streams of one user on this replica.", 100, _number(int, 1, 1_000_000)
+        "MAX_STREAMS_PER_USER", "Open streams of one user on this replica.", 100, read.number(int, 1, 1_000_000)
     )
     lb_drain_delay_seconds: float = _setting(
         "LB_DRAIN_DELAY_SECONDS",
         "After SIGTERM: still serve, so that the balancer can notice.",
         5.0,
-        _number(float, 0, 600),
+        read.number(float, 0, 600),
     )
     shutdown_timeout_seconds: float = _setting(
         "SHUTDOWN_TIMEOUT_SECONDS",
         "After that: how long runs that cannot be handed over may go on.",
         30.0,
-        _number(float, 0, 3600),
+        read.number(float, 0, 3600),
     )
     orphan_timeout_minutes: float = _setting(
         "ORPHAN_SESSION_TIMEOUT_MINUTES",
         "A running session quiet for so long, without a living owner, is ended.",
         30.0,
-        _number(float, 0.001, 100_000),
+        read.number(float, 0.001, 100_000),
     )
     orphan_interval_minutes: float = _setting(
         "ORPHAN_CLEANUP_INTERVAL_MINUTES",
         "How often one leader looks for such sessions.",
         5.0,
-        _number(float, 0.001, 100_000),
+        read.number(float, 0.001, 100_000),
     )
     compact_after_minutes: float = _setting(
         "COMPACT_AFTER_MINUTES",
         "So long after a run the deltas of its finished messages are removed; 0 is never.",
         60.0,
-        _number(float, 0, 10_000_000),
+        read.number(float, 0, 10_000_000),
     )
     trash_retention_days: float = _setting(
-        "TRASH_RETENTION_DAYS", "So long after its deletion a session is purged.", 30.0, _number(float, 0, 100_000)
+        "TRASH_RETENTION_DAYS", "So long after its deletion a session is purged.", 30.0, read.number(float, 0, 100_000)
     )
     auth_rate_limit_per_minute: int = _setting(
         "AUTH_RATE_LIMIT_PER_MINUTE",
         "Login and register attempts of one address, all replicas; 0 is off.",
         10,
-        _number(int, 0, 1_000_000),
+        read.number(int, 0, 1_000_000),
     )
 
     default_provider: str = _setting(
@@ -236,28 +135,32 @@ class Settings:
         "For prompts that name none. Else: simulated outside production; in production the first that is configured of "
         "claude, anthropic and openai.",
         "",
-        _choice(*PROVIDERS),
+        read.choice(*PROVIDERS),
     )
     simulated_provider: bool = _setting(
-        "SIMULATED_PROVIDER", "on allows the simulated provider in production.", False, _switch
+        "SIMULATED_PROVIDER", "on allows the simulated provider in production.", False, read.switch
     )
     encryption_keys: tuple[str, ...] = _setting(
         "ENCRYPTION_KEY",
         "Encrypts stored API keys; at least 32 characters. Comma-separated: the first encrypts, all decrypt. Without "
         "it the key is derived from SESSION_SECRET.",
         (),
-        _keys,
+        read.keys,
         secret=True,
     )
-    deployment_keys: bool = _setting("DEPLOYMENT_KEYS", "off: every user needs an API key of their own.", True, _switch)
+    deployment_keys: bool = _setting(
+        "DEPLOYMENT_KEYS", "off: keys of the deployment are for nobody, each user needs their own.", True, read.switch
+    )
     anthropic_api_key: str = _setting(
-        "ANTHROPIC_API_KEY", "For anthropic and claude, where the user has no key.", "", secret=True
+        "ANTHROPIC_API_KEY", "For anthropic and claude, where the user has no key.", "", read.api_key, secret=True
     )
     anthropic_base_url: str = _setting(
-        "ANTHROPIC_BASE_URL", "Another endpoint of Anthropic's API; plain http on loopback only.", "", _http_url
+        "ANTHROPIC_BASE_URL", "Another endpoint of Anthropic's API; plain http on loopback only.", "", read.http_url
     )
     anthropic_model: str = _setting("ANTHROPIC_MODEL", "Model for prompts that name none.", "claude-sonnet-5-5")
-    anthropic_max_tokens: int = _setting("ANTHROPIC_MAX_TOKENS", "Longest answer.", 8192, _number(int, 1, 1_000_000))
+    anthropic_max_tokens: int = _setting(
+        "ANTHROPIC_MAX_TOKENS", "Longest answer.", 8192, read.number(int, 1, 1_000_000)
+    )
     claude_agent_id: str = _setting(
         "CLAUDE_AGENT_ID", "With CLAUDE_ENVIRONMENT_ID: switches the claude provider (managed agent sessions) on.", ""
     )
@@ -266,52 +169,55 @@ class Settings:
         "CLAUDE_CONFIRM_TOOLS",
         "What is answered when an agent asks whether it may use a tool: on is yes. Its own policy should not ask.",
         False,
-        _switch,
+        read.switch,
     )
-    openai_api_key: str = _setting("OPENAI_API_KEY", "For openai, where the user has no key.", "", secret=True)
+    openai_api_key: str = _setting(
+        "OPENAI_API_KEY", "For openai, where the user has no key.", "", read.api_key, secret=True
+    )
     openai_base_url: str = _setting(
         "OPENAI_BASE_URL",
         "An OpenAI-compatible endpoint (Ollama, vLLM, OpenRouter …), such as http://localhost:11434/v1; plain http on "
         "loopback only. Needs no key unless the endpoint does.",
         "",
-        _http_url,
+        read.http_url,
     )
     openai_model: str = _setting("OPENAI_MODEL", "Model for prompts that name none.", "")
     command_provider: tuple[str, ...] = _setting(
         "COMMAND_PROVIDER",
-        'Switches the command provider on: a JSON list of arguments, such as ["my-agent", "--json"].',
+        'Switches the command provider on: a JSON list of read.arguments, such as ["my-agent", "--json"].',
         (),
-        _arguments,
+        read.arguments,
+        secret=True,  # an argument may be a token
     )
     command_directory: str = _setting(
         "COMMAND_DIRECTORY", "Where the command provider keeps a directory per session; else a temporary folder.", ""
     )
     provider_max_retries: int = _setting(
-        "PROVIDER_MAX_RETRIES", "Retries of a refused request (429, 529, 5xx).", 4, _number(int, 0, 20)
+        "PROVIDER_MAX_RETRIES", "Retries of a refused request (429, 529, 5xx).", 4, read.number(int, 0, 20)
     )
     provider_history_tokens: int = _setting(
         "PROVIDER_HISTORY_TOKENS",
         "How much of the conversation a follow-up carries, estimated (anthropic, openai).",
         100_000,
-        _number(int, 0, 10_000_000),
+        read.number(int, 0, 10_000_000),
     )
     provider_first_token_seconds: float = _setting(
-        "PROVIDER_FIRST_TOKEN_SECONDS", "Longest wait for an answer to begin.", 120.0, _number(float, 0.1, 3600)
+        "PROVIDER_FIRST_TOKEN_SECONDS", "Longest wait for an answer to begin.", 120.0, read.number(float, 0.1, 3600)
     )
     provider_idle_seconds: float = _setting(
-        "PROVIDER_IDLE_SECONDS", "Longest silence in an answer.", 300.0, _number(float, 0.1, 3600)
+        "PROVIDER_IDLE_SECONDS", "Longest silence in an answer.", 300.0, read.number(float, 0.1, 3600)
     )
     provider_silence_seconds: float = _setting(
         "PROVIDER_SILENCE_SECONDS",
         "claude: a stream silent for so long is opened anew and what it missed is listed.",
         60.0,
-        _number(float, 0.1, 3600),
+        read.number(float, 0.1, 3600),
     )
     remote_sync_seconds: float = _setting(
         "REMOTE_SYNC_SECONDS",
         "How often one leader compares remote sessions with ours.",
         30.0,
-        _number(float, 0.05, 86400),
+        read.number(float, 0.05, 86400),
     )
 
     build_commit_sha: str = _setting("BUILD_COMMIT_SHA", "Shown in /health/status.", "unknown")
@@ -369,7 +275,8 @@ def load_settings(environ: Mapping[str, str], *, secret_required: bool = True) -
             try:
                 values[item.name] = item.metadata["parse"](raw)
             except ValueError as error:
-                shown = "" if item.metadata["secret"] else f" (is {raw!r})"
+                hidden = item.metadata["secret"] or isinstance(error, Unquotable)
+                shown = "" if hidden else f" (is {raw!r})"
                 faults.append(f"{variable}: {error}{shown}")
             break
     broken = {fault.split(":", 1)[0] for fault in faults}

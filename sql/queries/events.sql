@@ -184,10 +184,17 @@ GROUP BY 1;
 
 -- name: read_conversation
 -- The turns before a prompt, oldest first: what users said and what finished messages answered, run by run.
+-- Without the prompts that the provider refused for what is in them: with them every later one would be refused, too.
 SELECT e.type, e.data
 FROM events e
 JOIN runs r ON r.chat_session_id = e.chat_session_id AND r.id = e.run_id
 WHERE e.chat_session_id = $1
   AND r.prompt_seq < $2
   AND e.type IN ('user_message', 'message', 'tool_result')
+  AND NOT EXISTS (
+      SELECT FROM events f
+      WHERE r.status = 'failed'
+        AND f.chat_session_id = r.chat_session_id AND f.seq = r.end_seq
+        AND f.data ->> 'code' IN ('provider_refused', 'provider_request_too_large')
+  )
 ORDER BY r.prompt_seq, e.seq;

@@ -50,3 +50,19 @@ async def test_an_answer_is_streamed_and_a_follow_up_carries_the_conversation(st
             ],
         },
     ]
+
+
+async def test_a_prompt_that_was_refused_for_what_is_in_it_does_not_spoil_every_later_one(start: StartReplica) -> None:
+    refusals = Refusal(400), Refusal(400), Refusal(413)  # after a 400 it is asked once more, with fewer options
+    async with fake_openai(*refusals, answer("Better.")) as fake:
+        async with start(openai_base_url=fake.url, openai_model="fake-1", default_provider="openai") as app:
+            user = await app.register()
+            session_id = None
+            ends = []
+            for said in ("A broken picture", "Too much", "Without it"):
+                prompt: Any = {"userRequest": said, **({} if session_id is None else {"websiteSessionId": session_id})}
+                async with user.stream("/api/execute-remote", prompt) as stream:
+                    ends.append(logged(await stream.rest())[-1].data.get("code"))
+                    session_id = stream.head["X-Session-ID"]
+    assert ends == ["provider_refused", "provider_request_too_large", None]
+    assert fake.requests[-1]["messages"] == [{"role": "user", "content": "Without it"}]

@@ -26,6 +26,8 @@ from webedt.providers.interface import (
     Step,
     TextDelta,
     ThinkingDelta,
+    ToolResult,
+    ToolUse,
     Usage,
 )
 
@@ -222,6 +224,21 @@ async def test_an_agent_that_works_in_silence_is_waited_for() -> None:
         is_complete(await answer(provider, ask("[[silence=1.5]]")), fake)
 
 
+async def test_an_upstream_that_is_not_there_at_all_is_said_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webedt.providers.claude.BEGIN_SECONDS", 0.5)
+    monkeypatch.setattr("webedt.providers.claude_conversation.BEGIN_SECONDS", 0.5)
+    async with fake_claude() as fake, provider_for(fake, provider_max_retries=0) as provider:
+        first = await answer(provider, ask())
+        await fake.refuse_connections()
+        fake.abort_connections()
+        for state in (None, first.state):
+            with pytest.raises(ProviderError) as caught:
+                await answer(provider, ask(state=state))
+            assert (caught.value.code, caught.value.retryable) == ("provider_unavailable", True)
+        await fake.listen()
+        await answer(provider, ask(state=first.state))
+
+
 async def test_an_upstream_that_stays_away_is_given_up() -> None:
     async with fake_claude() as fake, provider_for(fake, provider_idle_seconds=0.5) as provider:
         fake.fail("list", "status", status=503, count=1000)
@@ -306,6 +323,8 @@ async def test_what_the_agent_asks_of_a_person_is_answered_for_them(confirm: boo
         log = fake.log(session_id)
         assert [one["result"] for one in log if one["type"] == "user.tool_confirmation"] == [result, result]
         assert [one["is_error"] for one in log if one["type"] == "user.custom_tool_result"] == [True]
+        asked = {item.tool_use_id for item in said.items if isinstance(item, ToolUse)}
+        assert asked == {item.tool_use_id for item in said.items if isinstance(item, ToolResult)}
 
 
 async def test_a_question_is_answered_by_the_successor_of_who_was_killed_over_it() -> None:

@@ -12,6 +12,7 @@ from webedt.composition import compose_providers
 from webedt.config import Settings
 from webedt.domain.errors import InvalidRequest
 from webedt.domain.secrets import Secret
+from webedt.providers.claude import ClaudeProvider
 from webedt.providers.claude_client import ClaudeWebClient
 from webedt.providers.interface import AProviders, ExecutionProvider
 from webedt.providers.openai import OpenAIProvider
@@ -114,6 +115,19 @@ def test_without_a_usable_default_and_without_a_key_nobody_stands_in(
     """Neither one that needs no key nor one that the deployment pays: nobody chose it."""
     with pytest.raises(InvalidRequest, match=why):
         options(*own_keys, default=default).choose(None, None)
+
+
+def test_where_a_session_keeps_its_model_another_is_refused() -> None:
+    settings = Settings(anthropic_api_key="sk", claude_agent_id="agent", claude_environment_id="env")
+    choices = Options(registry([ClaudeProvider(settings, ClaudeWebClient(settings))], "claude"), None, {})
+    assert choices.choose(None, "opus") == ("claude", "opus")
+    assert choices.choose(None, "opus", Choice("claude", "opus")) == ("claude", "opus")
+    assert choices.choose("claude", None, Choice("claude", None)) == ("claude", None)
+    assert choices.choose("claude", "opus", Choice("anthropic", "haiku")) == ("claude", "opus")
+    for begun_with in ("haiku", None):
+        with pytest.raises(InvalidRequest, match="new session") as refused:
+            choices.choose(None, "opus", Choice("claude", begun_with))
+        assert refused.value.errors[0].path == "$.model"
 
 
 def test_where_a_model_has_to_be_named_a_prompt_without_one_is_refused() -> None:

@@ -21,6 +21,8 @@ def remote_items(log: Iterable[dict[str, Any]]) -> list[Item]:
                 items.append(ToolUse(event["id"], event["id"], event["name"], event["input"]))
             case "agent.tool_result":
                 items.append(ToolResult(event["tool_use_id"], event["content"], event["is_error"]))
+            case "user.custom_tool_result":
+                items.append(ToolResult(event["custom_tool_use_id"], event["content"], event["is_error"]))
             case "span.model_request_end":
                 used = event["model_usage"]
                 read = used["input_tokens"] + used["cache_creation_input_tokens"] + used["cache_read_input_tokens"]

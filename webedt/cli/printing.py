@@ -165,6 +165,8 @@ class TextPrinter(Printer):
             else:
                 self._current = None
                 rest = whole
+            if printed and not whole and kind == "text":
+                self.terminal.aside_line("(taken back)")
             if rest:
                 self._piece(kind, message_id, rest)
                 self._printed.pop(f"{kind} {message_id}", None)

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from webedt.config import Network
+from webedt.config_values import Network
 
 EXPOSED = "X-Session-ID, X-Run-ID, Location, X-Request-ID, X-Container-ID, Retry-After, ETag, Preference-Applied"
 ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Request-ID"

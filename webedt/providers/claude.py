@@ -25,7 +25,7 @@ from webedt.domain.secrets import Secret
 from webedt.kernel import BaseService
 from webedt.providers.breaker import CircuitBreaker
 from webedt.providers.claude_client import RUN, AClaudeWebClient, ClaudeConnection, Event, Unsure
-from webedt.providers.claude_conversation import Conversation, patiently
+from webedt.providers.claude_conversation import BEGIN_SECONDS, Conversation, patiently
 from webedt.providers.claude_turn import RECENT_IDS, Ended, Position, Turn, gone
 from webedt.providers.interface import Completed, ProviderError, RemoteProvider, RemoteStatus, RunRequest, Step
 
@@ -38,6 +38,7 @@ class ClaudeProvider(BaseService, RemoteProvider):
     name = "claude"
     resumable = True
     takes_keys = True
+    keeps_model = True
 
     def __init__(self, settings: Settings, web: AClaudeWebClient) -> None:
         self._settings = settings
@@ -190,7 +191,7 @@ class ClaudeProvider(BaseService, RemoteProvider):
 
     @property
     def _patience(self) -> float:
-        return self._settings.provider_first_token_seconds
+        return min(BEGIN_SECONDS, self._settings.provider_first_token_seconds)
 
 
 async def _is_untouched(remote: ClaudeConnection, state: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
+import structlog
 
 from webedt.config import Settings
 from webedt.domain.secrets import Secret
@@ -62,6 +63,7 @@ class ClaudeConnection:
         self._writing = writer.beta.sessions
         self._breaker = breaker
         self._may_write = may_write
+        self._log = structlog.get_logger(component="ClaudeConnection")
 
     async def create(self, **fields: Any) -> str:
         """A new remote session; returns its id. `fields` as of `client.beta.sessions.create`. Raises `Unsure`."""
@@ -115,12 +117,13 @@ class ClaudeConnection:
 
     async def _read(self, response: Any) -> AsyncGenerator[list[Event]]:
         stream = EventStream()
-        async for chunk in response.iter_bytes():
-            came: list[Event] = [msgspec.json.decode(data) for data in stream.feed(chunk)]
-            if events := [event for event in came if event.get("type") not in ("ping", "error")]:
-                yield events
-            if len(events) < len(came) and any(event.get("type") == "error" for event in came):
-                raise refusals.disconnected(UPSTREAM)
+        async with self._faults(reading=True):
+            async for chunk in response.iter_bytes():
+                came: list[Event] = [msgspec.json.decode(data) for data in stream.feed(chunk)]
+                if events := [event for event in came if event.get("type") not in ("ping", "error")]:
+                    yield events
+                if len(events) < len(came) and any(event.get("type") == "error" for event in came):
+                    raise refusals.disconnected(UPSTREAM)
 
     async def status(self, session_id: str) -> RemoteStatus:
         try:
@@ -154,16 +157,20 @@ class ClaudeConnection:
                 raise
 
     @asynccontextmanager
-    async def _faults(self, *, writing: bool = False) -> AsyncIterator[None]:
-        """What goes wrong inside becomes a `ProviderError`, or `Unsure` if something may have been written."""
+    async def _faults(self, *, writing: bool = False, reading: bool = False) -> AsyncIterator[None]:
+        """What goes wrong inside becomes a `ProviderError`, or `Unsure` if something may have been written.
+
+        `reading`: an answer had begun.
+        """
         try:
             yield
         except (ProviderError, Unsure):
             raise
         except Exception as error:
-            failure = self._failure(error)
+            failure = self._failure(error, begun=reading)
             if failure is None:
                 raise
+            self._log.warning("provider_failed", code=failure.code, error=type(error).__name__)
             if counts_as_failure(failure):
                 self._breaker.failed()
             else:
@@ -175,10 +182,10 @@ class ClaudeConnection:
         else:
             self._breaker.succeeded()
 
-    def _failure(self, error: Exception) -> ProviderError | None:
+    def _failure(self, error: Exception, *, begun: bool) -> ProviderError | None:
         if isinstance(error, msgspec.DecodeError | EventTooLarge):
-            return refusals.disconnected(UPSTREAM)
-        failure = self._sdk.provider_error(error, begun=True)
+            return refusals.malformed(UPSTREAM)
+        failure = self._sdk.provider_error(error, begun=begun)
         return gone() if failure is not None and failure.code == "provider_not_found" else failure
 
 

@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
+# How long a person is let wait for an upstream that is away from the beginning.
+BEGIN_SECONDS = 30.0
 BATCH = 50
 STALLS = 2
 DECLINED = "Nobody is there to answer: this session runs unattended. Go on without it."
@@ -31,7 +33,8 @@ class Conversation:
         self._session_id = session_id
         self._turn = turn
         self._silence = settings.provider_silence_seconds
-        self._patience = settings.provider_idle_seconds
+        self._patience = min(BEGIN_SECONDS, settings.provider_first_token_seconds)
+        self._patience_later = settings.provider_idle_seconds
         self._confirm_tools = settings.claude_confirm_tools
         self._clock = asyncio.get_running_loop().time
         self._well_at = self._clock()
@@ -60,7 +63,7 @@ class Conversation:
                         prompted = None  # until the answer is here
                         await self._prompt(prompt)
                         prompted = True
-                    self._well_at = self._clock()
+                    self._well_at, self._patience = self._clock(), self._patience_later
                     async with aclosing(self._streamed(events)) as batches:
                         async for items in batches:
                             yield items

@@ -166,6 +166,9 @@ class Turn:
             case "agent.tool_result" | "agent.mcp_tool_result":
                 asked = event.get("tool_use_id") or event.get("mcp_tool_use_id") or ""
                 return [ToolResult(asked, event.get("content") or [], bool(event.get("is_error")))]
+            case "user.custom_tool_result" | "user.tool_result":  # ours, or of whoever else answers for the session
+                asked = event.get("custom_tool_use_id") or event.get("tool_use_id") or ""
+                return [ToolResult(asked, event.get("content") or [], bool(event.get("is_error")))]
             case "span.model_request_end":
                 return self._request_ended(event)
             case "session.usage":

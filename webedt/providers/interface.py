@@ -133,6 +133,7 @@ class ExecutionProvider(AService):
     `resumable`: after a take-over it continues from its checkpoint; otherwise it is run again from the prompt.
     `wants_history`: requests carry the earlier turns of the conversation.
     `takes_keys`: users may store a key of their own for it.
+    `keeps_model`: a session's model is that of its first prompt, for as long as it stays with this provider.
     """
 
     order: ClassVar[int] = 50
@@ -140,6 +141,7 @@ class ExecutionProvider(AService):
     resumable: ClassVar[bool]
     wants_history: ClassVar[bool] = False
     takes_keys: ClassVar[bool] = False
+    keeps_model: ClassVar[bool] = False
 
     @property
     @abstractmethod

@@ -87,6 +87,10 @@ class Options:
         if name is None:
             raise InvalidRequest(NO_PROVIDER, errors=[FieldError("$.provider", "names nobody, and nobody stands in")])
         service = self.require(name)
+        stays = session is not None and session.provider == name and service.keeps_model
+        if stays and session is not None and model not in (None, session.model):
+            reason = "This session keeps the model that it began with; another needs a new session."
+            raise InvalidRequest(reason, errors=[FieldError("$.model", reason)])
         chosen = model or self._usual_model(service, session)
         if chosen is None and service.model_needed is not None:
             raise InvalidRequest(service.model_needed, errors=[FieldError("$.model", service.model_needed)])

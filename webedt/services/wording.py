@@ -4,7 +4,7 @@ Invariant: a `message` is worded only when the id of its first delta is known, b
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from webedt.domain.events import (
@@ -55,7 +55,7 @@ class Wording:
             if isinstance(item, MessageDone) and item.message_id not in self._first_deltas
         }
         events: list[NewEvent] = []
-        for item in items:
+        for item in _messages_first(items, whole):
             match item:
                 case TextDelta() | ThinkingDelta():
                     if item.message_id in whole:
@@ -79,6 +79,22 @@ class Wording:
                 case _:
                     events.append(_plain_event(self._run_id, item))
         return events
+
+
+def _messages_first(items: Sequence[Item], whole: Collection[str]) -> Sequence[Item]:
+    """A tool is used after what was said before it: where no delta says that, its call comes behind the message."""
+    if not whole:
+        return items
+    waiting: dict[str, list[Item]] = {}
+    ordered: list[Item] = []
+    for item in items:
+        if isinstance(item, ToolUse) and item.message_id in whole:
+            waiting.setdefault(item.message_id, []).append(item)
+        else:
+            ordered.append(item)
+            if isinstance(item, MessageDone):
+                ordered += waiting.pop(item.message_id, ())
+    return ordered
 
 
 def _plain_event(run_id: str, item: ToolUse | ToolResult | Usage) -> NewEvent:

@@ -7,7 +7,7 @@ export function blocksOf(content) {
 
 const partOf = {
   text: ({ text }) => ({ type: 'text', text }),
-  thinking: ({ thinking, text }) => ({ type: 'thinking', text: thinking ?? text ?? '' }),
+  thinking: ({ thinking, text }) => (thinking || text ? { type: 'thinking', text: thinking || text } : null), // or withheld
   image: ({ source }) => ({ type: 'image', source }),
   redacted_thinking: () => null,
   tool_use: () => null, // has an event of its own
