@@ -190,10 +190,9 @@ class RunDriver:
         self._wording.resume(open_messages)
         async with aclosing(self._provider.run(self._request, self.claim.checkpoint)) as steps:
             async for step in steps:
-                stop_reason = next((item.stop_reason for item in step.items if isinstance(item, Completed)), None)
                 await self._append(step)
-                if stop_reason is not None:
-                    return stop_reason
+                if step.items and isinstance(last := step.items[-1], Completed):
+                    return last.stop_reason
         return None
 
     async def _append(self, step: Step) -> None:
