@@ -54,6 +54,7 @@ class Replay:
 
     async def _read(self, key: TailKey, after: int, upto: int) -> Page:
         async with self.slots:
+            self._metrics.log_reads.inc(1, "page")
             row = await self._database.fetchrow(
                 self._sql["read_page"], key.session_id, after, upto, PAGE_ROWS, PAGE_BYTES, key.deltas
             )

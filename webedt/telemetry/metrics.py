@@ -34,6 +34,9 @@ class Metrics:
         self.streams = self._gauge("webedt_sse_streams", "Open streams.", "kind")
         self.events_sent = self._counter("webedt_sse_events_sent", "Events written to readers.")
         self.replay_events = self._counter("webedt_sse_replay_events", "Events served from the database.")
+        self.log_reads = self._counter(
+            "webedt_log_reads", "Statements that read the log for readers: a page, or the end of it.", "kind"
+        )
         self.delivery_seconds = self._histogram(
             "webedt_event_delivery_seconds", "From commit (or its notification) to the write to readers.", "origin"
         )
