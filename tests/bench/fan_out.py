@@ -51,7 +51,7 @@ async def _session(bench: Bench, writing: Server, reading: Server, readers: int)
     events = bench.seconds(EVENTS)
 
     async def say() -> None:
-        prompt = {"message": f"[[tokens={events} rate={RATE} size=40 seed=1]]"}
+        prompt = {"message": f"[[tokens={events} rate={RATE} size=8 seed=1]]"}
         url = f"{writing.url}/api/sessions/{session_id}/send"
         async with bench.http.post(url, json=prompt, headers=writing.headers) as answer:
             answer.raise_for_status()

@@ -5,7 +5,7 @@ import time
 
 from tests.bench.bench import Bench, new_session
 from tests.bench.figures import Figure, p50_and_p99, stopwatch
-from tests.bench.readers import Reader, all_begun, close, connect, get
+from tests.bench.readers import AT_ONCE, Reader, all_begun, close, connect, get
 from tests.bench.server import Server, floor, naive, raise_open_files, server
 
 STREAMS = 4000
@@ -21,7 +21,7 @@ async def idle(bench: Bench) -> list[Figure]:
         session_id = await new_session(bench.http, replica)
         request = get(replica.port, f"/api/sessions/{session_id}/events/stream", replica.headers)
         opened, each, rate = await _open(replica, request, streams)
-        opened += await connect(replica.port, request, count=many - len(opened))
+        opened += await connect(replica.port, request, count=max(0, many - len(opened)))
         await all_begun(opened)
         answers = await _health(bench, replica, 10 if bench.sizes == 100 else bench.size(1000))
         if any(one.transport.is_closing() for one in opened):
@@ -46,8 +46,8 @@ async def idle(bench: Bench) -> list[Figure]:
 
 async def _open(process: Server, request: bytes, streams: int) -> tuple[list[Reader], float, float]:
     """Open streams; KiB of resident memory for each, and streams opened a second."""
-    # The first ones pay for what all share.
-    warm = await connect(process.port, request, count=50)
+    # The first ones pay for what all share, such as as many connections of the pool as there are openings at once.
+    warm = await connect(process.port, request, count=2 * AT_ONCE)
     await all_begun(warm)
     before = process.rss_bytes()
     with stopwatch() as taken:

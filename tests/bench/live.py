@@ -19,7 +19,7 @@ async def live(bench: Bench) -> list[Figure]:
     asked = sessions * RATE
     connection, replica = await bench.connection(), await bench.replica()
     tokens = int(seconds * RATE)
-    body = {"userRequest": f"[[tokens={tokens} rate={RATE} size=40]]", "provider": "simulated"}
+    body = {"userRequest": f"[[tokens={tokens} rate={RATE} size=8]]", "provider": "simulated"}
     request = post(replica.port, "/api/execute-remote", replica.headers, body)
     before = await _wal_bytes(connection)
     cost, opened = await _read(replica, request, sessions)
