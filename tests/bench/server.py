@@ -112,7 +112,9 @@ async def server(database_url: str, http: aiohttp.ClientSession, **settings: str
     try:
         base = f"http://127.0.0.1:{port}"
         async with asyncio.timeout(30):
-            while not await _is_ready(http, base):  # noqa: ASYNC110 - another process
+            while not await _is_ready(http, base):
+                if child.returncode is not None:
+                    raise AssertionError(f"`webedt serve` ended with {child.returncode}")
                 await asyncio.sleep(0.01)
         ready = time.perf_counter() - started
         account = {"email": f"{secrets.token_hex(6)}@bench.local", "password": "bench-password"}
@@ -120,7 +122,8 @@ async def server(database_url: str, http: aiohttp.ClientSession, **settings: str
             token = answer.cookies["webedt_session"].value
         yield Server(psutil.Process(child.pid), port, {"Authorization": f"Bearer {token}"}, ready)
     finally:
-        child.terminate()
+        if child.returncode is None:
+            child.terminate()
         await child.wait()
 
 

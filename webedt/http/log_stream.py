@@ -48,7 +48,12 @@ class Stalled(ConnectionResetError):
 
 
 class LogStream:
-    """A `Reader` of a tail and an `OpenStream` of the registry."""
+    """A `Reader` of a tail and an `OpenStream` of the registry. Slots: there are thousands of them."""
+
+    __slots__ = (
+        *("_chunked", "_cursor", "_end_seq", "_farewell", "_over", "_patience", "_request", "_run_id", "_sleeping"),
+        *("_streams", "_tails", "_transport", "_until", "_writer"),
+    )
 
     def __init__(self, request: web.Request, tails: ATails, streams: AStreams, until: Until) -> None:
         self._request = request
