@@ -1,7 +1,7 @@
 """What the streams are held against, as a process of its own: `python -m tests.bench.floor KIND PORT`.
 
 `writes`: nothing but one `transport.write` of a prepared chunk a delivery, begun by SIGUSR1. `aiohttp`: a bare handler
-that holds a stream open.
+that holds a stream open. `answers`: every request is answered with `ANSWERED` prepared events at once.
 """
 
 import asyncio
@@ -11,6 +11,16 @@ import sys
 from aiohttp import web
 
 EVENTS, RATE = 60, 20
+ANSWERED = 100
+OPENING = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nd\r\nretry: 1000\n\n\r\n"
+
+
+def frame(number: int) -> bytes:
+    return b"id: %d\nevent: text_delta\ndata: %s\n\n" % (number, b"x" * 115)  # about 150 bytes
+
+
+def chunked(payload: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(payload), payload)
 
 
 async def writes(port: int) -> None:
@@ -23,7 +33,7 @@ async def writes(port: int) -> None:
             transports.append(transport)
 
         def data_received(self, data: bytes) -> None:
-            self.transport.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            self.transport.write(OPENING)
 
     loop = asyncio.get_running_loop()
     go = asyncio.Event()
@@ -31,12 +41,26 @@ async def writes(port: int) -> None:
     await loop.create_server(Connection, "127.0.0.1", port, backlog=1024)
     await go.wait()
     for number in range(1, EVENTS + 1):
-        payload = b"id: %d\nevent: text_delta\ndata: %s\n\n" % (number, b"x" * 180)
-        chunk = b"%x\r\n%s\r\n" % (len(payload), payload)
+        chunk = chunked(frame(number))
         for transport in transports:
             if not transport.is_closing():
                 transport.write(chunk)
         await asyncio.sleep(1 / RATE)
+    await asyncio.Event().wait()
+
+
+async def answers(port: int) -> None:
+    answer = OPENING + chunked(b"".join(frame(number) for number in range(1, ANSWERED + 1)))
+
+    class Connection(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            self.transport.write(answer)
+
+    await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", port, backlog=1024)
     await asyncio.Event().wait()
 
 
@@ -58,4 +82,4 @@ async def bare_aiohttp(port: int) -> None:
 
 if __name__ == "__main__":
     kind, number = sys.argv[1], int(sys.argv[2])
-    asyncio.run(writes(number) if kind == "writes" else bare_aiohttp(number))
+    asyncio.run({"writes": writes, "answers": answers, "aiohttp": bare_aiohttp}[kind](number))

@@ -13,8 +13,9 @@ from uuid import uuid4
 
 import asyncpg
 
+from tests.bench.bench import Bench, claimed_run, make_user
+from tests.bench.figures import Figure
 from tests.bench.server import upstream
-from tests.bench.workloads import Figure, claimed_run, make_user
 from webedt.composition import compose_services
 from webedt.config import Settings
 from webedt.domain.runs import Claim
@@ -59,9 +60,10 @@ CONTENDERS: Mapping[str, Callable[[Settings], ExecutionProvider]] = {
 }
 
 
-async def providers(database_url: str, *, short: bool) -> list[Figure]:
+async def providers(bench: Bench) -> list[Figure]:
     # Live: as many runs as a replica takes (MAX_ACTIVE_RUNS), as fast as models speak. Bursts: the upstream is faster.
-    loads = [Load("live", 100, 50 if short else 500, 100), Load("bursts", 10, 500 if short else 5000, 0)]
+    loads = [Load("live", 100, bench.size(500), 100), Load("bursts", 10, bench.size(5000), 0)]
+    database_url = await bench.url()
     figures = []
     async with upstream() as fake:
         settings = Settings(

@@ -7,6 +7,7 @@ import secrets
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -54,11 +55,12 @@ async def database(server_url: str) -> AsyncIterator[str]:
 
 @dataclass
 class Server:
-    """A `webedt serve` process; `headers` log a user in."""
+    """A `webedt serve` process, or what it is compared with; `headers` log a user in."""
 
     process: psutil.Process
     port: int
     headers: dict[str, str]
+    ready_seconds: float = 0.0
 
     @property
     def url(self) -> str:
@@ -78,10 +80,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@asynccontextmanager
-async def server(database_url: str, http: aiohttp.ClientSession) -> AsyncIterator[Server]:
+def raise_open_files() -> int:
+    """As many as this process may open, and those that it starts; returns how many."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65536)), hard))
+    most = max(soft, 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
+
+
+@asynccontextmanager
+async def server(database_url: str, http: aiohttp.ClientSession, **settings: str) -> AsyncIterator[Server]:
+    """A replica with a user of its own. `settings` are variables of its configuration."""
+    raise_open_files()
     port = free_port()
     environment = {
         **os.environ,
@@ -95,19 +105,25 @@ async def server(database_url: str, http: aiohttp.ClientSession) -> AsyncIterato
         "SHUTDOWN_TIMEOUT_SECONDS": "0",
         "MAX_STREAMS_PER_USER": "100000",
         "MAX_ACTIVE_RUNS": "1000",
+        **settings,
     }
+    started = time.perf_counter()
     child = await asyncio.create_subprocess_exec(sys.executable, "-m", "webedt", "serve", env=environment)
     try:
         base = f"http://127.0.0.1:{port}"
         async with asyncio.timeout(30):
-            while not await _is_ready(http, base):  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.05)
+            while not await _is_ready(http, base):
+                if child.returncode is not None:
+                    raise AssertionError(f"`webedt serve` ended with {child.returncode}")
+                await asyncio.sleep(0.01)
+        ready = time.perf_counter() - started
         account = {"email": f"{secrets.token_hex(6)}@bench.local", "password": "bench-password"}
         async with http.post(f"{base}/api/auth/register", json=account) as answer:
             token = answer.cookies["webedt_session"].value
-        yield Server(psutil.Process(child.pid), port, {"Authorization": f"Bearer {token}"})
+        yield Server(psutil.Process(child.pid), port, {"Authorization": f"Bearer {token}"}, ready)
     finally:
-        child.terminate()
+        if child.returncode is None:
+            child.terminate()
         await child.wait()
 
 
@@ -127,6 +143,13 @@ async def floor(kind: str) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
+async def naive(database_url: str) -> AsyncIterator[Server]:
+    """The process of `tests.bench.naive`."""
+    async with _listening("tests.bench.naive", arguments=(database_url,)) as process:
+        yield process
+
+
+@asynccontextmanager
 async def upstream() -> AsyncIterator[Server]:
     """The process of `tests.bench.upstream`."""
     async with _listening("tests.bench.upstream") as process:
@@ -134,9 +157,10 @@ async def upstream() -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def _listening(module: str, *arguments: str) -> AsyncIterator[Server]:
+async def _listening(module: str, *kind: str, arguments: tuple[str, ...] = ()) -> AsyncIterator[Server]:
+    raise_open_files()
     port = free_port()
-    child = await asyncio.create_subprocess_exec(sys.executable, "-m", module, *arguments, str(port))
+    child = await asyncio.create_subprocess_exec(sys.executable, "-m", module, *kind, str(port), *arguments)
     try:
         async with asyncio.timeout(30):
             while not await _listens(port):  # noqa: ASYNC110 - another process

@@ -243,6 +243,7 @@ METRICS = {
     "webedt_db_acquire_seconds": "histogram", "webedt_db_healthy": "gauge", "webedt_http_requests_total": "counter",
     "webedt_http_request_seconds": "histogram", "webedt_sse_streams": "gauge",
     "webedt_sse_events_sent_total": "counter", "webedt_sse_replay_events_total": "counter",
+    "webedt_log_reads_total": "counter",
     "webedt_events_committed_total": "counter", "webedt_event_commit_batch_size": "histogram",
     "webedt_event_commit_seconds": "histogram", "webedt_event_delivery_seconds": "histogram",
     "webedt_runs_active": "gauge", "webedt_runs_total": "counter", "webedt_runs_recovered_total": "counter",

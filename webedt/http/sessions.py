@@ -4,6 +4,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -85,18 +86,15 @@ LAST_EVENT_ID = (
 def session_routes(services: SessionServices) -> list[Route]:
     sessions = services.sessions
 
-    async def resume(request: web.Request) -> web.StreamResponse:
-        return await _stream(request, follow=False)
-
-    async def follow(request: web.Request) -> web.StreamResponse:
-        return await _stream(request, follow=True)
-
     async def _stream(request: web.Request, *, follow: bool) -> web.StreamResponse:
         who = principal(request)
         session_id = path_id(request, "id", "session")
         deltas = query_switch(request, "deltas", default=True)
         await sessions.head(who.user.id, session_id)
         return await stream_session(services, request, who, session_id, follow=follow, deltas=deltas)
+
+    # Not functions around it: each would keep a frame for as long as a stream is open.
+    resume, follow = partial(_stream, follow=False), partial(_stream, follow=True)
 
     async def events(request: web.Request) -> web.StreamResponse:
         who = principal(request)

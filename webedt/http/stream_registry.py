@@ -3,8 +3,8 @@
 import asyncio
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Collection, Coroutine, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection, Coroutine
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Protocol, TypeVar
 from uuid import UUID
 
@@ -97,36 +97,39 @@ class Streams(BaseService, AStreams):
     def active(self) -> int:
         return sum(len(slot) for slot in self._wheel)
 
-    @contextmanager
-    def admitted(self, who: Principal) -> Iterator[None]:
-        user_id = who.user.id
+    def admitted(self, who: Principal) -> AbstractContextManager[None]:
+        return _Admitted(self, who.user.id)
+
+    def opened(self, stream: OpenStream, who: Principal, kind: str) -> AbstractContextManager[None]:
+        return _Opened(self, stream, who.session.id, kind)
+
+    def count_in(self, user_id: UUID) -> None:
         if self._draining:
             raise Unavailable("This replica is shutting down; ask again.", retry_after_seconds=1)
         if self._users[user_id] >= self._max_per_user:
             raise RateLimited(f"At most {self._max_per_user} streams at a time.", retry_after_seconds=5)
         self._users[user_id] += 1
-        try:
-            yield
-        finally:
-            self._users[user_id] -= 1
-            if not self._users[user_id]:
-                del self._users[user_id]
 
-    @contextmanager
-    def opened(self, stream: OpenStream, who: Principal, kind: str) -> Iterator[None]:
+    def count_out(self, user_id: UUID) -> None:
+        self._users[user_id] -= 1
+        if not self._users[user_id]:
+            del self._users[user_id]
+
+    def put(self, stream: OpenStream, login_id: UUID, kind: str) -> dict[OpenStream, UUID]:
+        """Returns the slot that the stream stands in."""
         # The slot just passed: its turn comes in a full round, so the first keep-alive after 15 s.
         slot = self._wheel[self._hand - 1]
-        slot[stream] = who.session.id
+        slot[stream] = login_id
         self._kinds[kind] += 1
-        try:
-            if self._draining:
-                stream.finish(draining=True)
-            yield
-        finally:
-            del slot[stream]
-            self._kinds[kind] -= 1
-            if not self.active:
-                self._all_gone.set()
+        if self._draining:
+            stream.finish(draining=True)
+        return slot
+
+    def take(self, stream: OpenStream, kind: str, slot: dict[OpenStream, UUID]) -> None:
+        del slot[stream]
+        self._kinds[kind] -= 1
+        if not self.active:
+            self._all_gone.set()
 
     async def outlive(self, work: Coroutine[Any, Any, T]) -> T:
         return await self._outliving.carry("outlive", work)
@@ -184,3 +187,36 @@ class Streams(BaseService, AStreams):
             self._metrics.streams.set(count, kind)
         self._metrics.events_sent.inc(self.sent - self._reported)
         self._reported = self.sent
+
+
+# Classes and not generators, for every open stream keeps one of each: a generator's frame is ten times as large.
+
+
+class _Admitted:
+    __slots__ = ("_streams", "_user_id")
+
+    def __init__(self, streams: Streams, user_id: UUID) -> None:
+        self._streams = streams
+        self._user_id = user_id
+
+    def __enter__(self) -> None:
+        self._streams.count_in(self._user_id)
+
+    def __exit__(self, *_error: object) -> None:
+        self._streams.count_out(self._user_id)
+
+
+class _Opened:
+    __slots__ = ("_kind", "_login_id", "_slot", "_stream", "_streams")
+
+    def __init__(self, streams: Streams, stream: OpenStream, login_id: UUID, kind: str) -> None:
+        self._streams = streams
+        self._stream = stream
+        self._login_id = login_id
+        self._kind = kind
+
+    def __enter__(self) -> None:
+        self._slot = self._streams.put(self._stream, self._login_id, self._kind)
+
+    def __exit__(self, *_error: object) -> None:
+        self._streams.take(self._stream, self._kind, self._slot)

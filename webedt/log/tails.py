@@ -67,6 +67,8 @@ class Tails(BaseService, ATails):
         self._bus.on_reconnect(self._sweep_now.set)
         for origin in ("local", "remote"):
             self._metrics.delivery_seconds.begin(origin)
+        for kind in ("page", "tail"):
+            self._metrics.log_reads.begin(kind)
         self._background.start("tails-sweep", self._sweep_for_ever())
 
     async def dispose(self) -> None:
@@ -131,6 +133,7 @@ class Tails(BaseService, ATails):
 
     async def _read(self, key: TailKey, position: int) -> Any:
         async with self._replay.slots:
+            self._metrics.log_reads.inc(1, "tail")
             if position < 0:
                 return await self._database.fetchrow(self._sql["read_head"], key.session_id)
             return await self._database.fetchrow(

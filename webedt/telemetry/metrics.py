@@ -4,6 +4,7 @@ Labels come from closed sets (route templates, states, providers); `container` i
 live state are read at scrape time through `observe`, so that they cannot drift.
 """
 
+import functools
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -34,6 +35,9 @@ class Metrics:
         self.streams = self._gauge("webedt_sse_streams", "Open streams.", "kind")
         self.events_sent = self._counter("webedt_sse_events_sent", "Events written to readers.")
         self.replay_events = self._counter("webedt_sse_replay_events", "Events served from the database.")
+        self.log_reads = self._counter(
+            "webedt_log_reads", "Statements that read the log for readers: a page, or the end of it.", "kind"
+        )
         self.delivery_seconds = self._histogram(
             "webedt_event_delivery_seconds", "From commit (or its notification) to the write to readers.", "origin"
         )
@@ -81,37 +85,41 @@ class Metrics:
 
 
 class BoundCounter:
-    """A counter whose first label is already the container; without further labels its child is made once."""
+    """A counter whose first label is already the container; without further labels it is there from the start."""
 
     def __init__(self, family: Counter, container: str, labels: tuple[str, ...]) -> None:
-        self._family, self._container = family, container
-        self._single = None if labels else family.labels(container)
+        # Labels come from closed sets, so the series can be kept; to look one up costs more than to count.
+        self._series = functools.cache(functools.partial(family.labels, container))
+        if not labels:
+            self._series()
 
     def begin(self, *labels: str) -> None:
         """Show the series from the start: a rate needs the zero before the first count."""
-        self._family.labels(self._container, *labels)
+        self._series(*labels)
 
     def inc(self, amount: float = 1, *labels: str) -> None:
-        (self._single or self._family.labels(self._container, *labels)).inc(amount)
+        self._series(*labels).inc(amount)
 
 
 class BoundGauge:
     def __init__(self, family: Gauge, container: str, labels: tuple[str, ...]) -> None:
-        self._family, self._container = family, container
-        self._single = None if labels else family.labels(container)
+        self._series = functools.cache(functools.partial(family.labels, container))
+        if not labels:
+            self._series()
 
     def set(self, value: float, *labels: str) -> None:
-        (self._single or self._family.labels(self._container, *labels)).set(value)
+        self._series(*labels).set(value)
 
 
 class BoundHistogram:
     def __init__(self, family: Histogram, container: str, labels: tuple[str, ...]) -> None:
-        self._family, self._container = family, container
-        self._single = None if labels else family.labels(container)
+        self._series = functools.cache(functools.partial(family.labels, container))
+        if not labels:
+            self._series()
 
     def begin(self, *labels: str) -> None:
         """Show the series from the start."""
-        self._family.labels(self._container, *labels)
+        self._series(*labels)
 
     def observe(self, value: float, *labels: str) -> None:
-        (self._single or self._family.labels(self._container, *labels)).observe(value)
+        self._series(*labels).observe(value)
