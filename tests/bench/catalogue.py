@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from tests.bench.bench import Bench, bench
 from tests.bench.fan_out import fan_out, replicas
 from tests.bench.figures import Figure
+from tests.bench.growth import growth
 from tests.bench.idle import idle
 from tests.bench.ingest import ingest
 from tests.bench.live import live
@@ -23,10 +24,11 @@ WORKLOADS: Mapping[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "replicas": replicas,
     "process": process,
     "ingest": ingest,
+    "growth": growth,
     "providers": providers,
 }
 # These measure code of ours in this very process: it keeps its garbage collector.
-IN_PROCESS = ("ingest", "providers")
+IN_PROCESS = ("ingest", "growth", "providers")
 
 
 async def measure(server_url: str, only: Sequence[str], *, sizes: int) -> list[Figure]:

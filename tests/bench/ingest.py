@@ -2,7 +2,7 @@
 
 import asyncio
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 
@@ -36,6 +36,19 @@ async def _ingest(url: str, connection: Any, events: int) -> list[Figure]:
         connection, max(200, events // 100), *await claimed_run(connection, user_id)
     )
     copied = await _copy(connection, events, *await claimed_run(connection, user_id))
+    rate, wal = await append_rate(url, connection, user_id, events)
+    return [
+        Figure("ingest", "naive: one commit an event, one connection", naive_rate, "events/s"),
+        Figure("ingest", f"floor: COPY of {TOGETHER} rows a transaction", copied, "events/s"),
+        Figure("ingest", "writer", rate, "events/s", ">= 50000"),
+        Figure("ingest", "WAL", wal, "bytes/event"),
+        Figure("ingest", "writer / naive", rate / naive_rate, "x", ">= 20"),
+        Figure("ingest", "writer / COPY", rate / copied, "x"),
+    ]
+
+
+async def append_rate(url: str, connection: Any, user_id: UUID, events: int) -> tuple[float, float]:
+    """Durable events a second through the writer of one process, and bytes of WAL for each."""
     settings = Settings(database_url=url, environment="test", log_level="error")
     provider = compose_services(settings, Identity(uuid4(), "bench"), Metrics("bench"))
     await provider.initialize()
@@ -62,15 +75,7 @@ async def _ingest(url: str, connection: Any, events: int) -> list[Figure]:
     )
     if stored != each * SESSIONS:
         raise AssertionError(f"{stored} events stored, {each * SESSIONS} written")
-    rate = stored / ours[0]
-    return [
-        Figure("ingest", "naive: one commit an event, one connection", naive_rate, "events/s"),
-        Figure("ingest", f"floor: COPY of {TOGETHER} rows a transaction", copied, "events/s"),
-        Figure("ingest", "writer", rate, "events/s", ">= 50000"),
-        Figure("ingest", "WAL", wal / stored, "bytes/event"),
-        Figure("ingest", "writer / naive", rate / naive_rate, "x", ">= 20"),
-        Figure("ingest", "writer / COPY", rate / copied, "x"),
-    ]
+    return stored / ours[0], wal / stored
 
 
 async def _one_commit_an_event(connection: Any, events: int, session_id: Any, run_id: Any) -> float:
