@@ -96,6 +96,6 @@ async def _deliver(
     cpu = process.cpu_seconds()
     await say()
     await all_at(opened, last)
-    cost = (process.cpu_seconds() - cpu) / (count * (last - first)) * 1e6
+    cost = process.cpu_seconds_since(cpu) / (count * (last - first)) * 1e6
     close(opened)
     return cost, opened

@@ -53,7 +53,8 @@ async def _open(process: Server, request: bytes, streams: int) -> tuple[list[Rea
     with stopwatch() as taken:
         opened = await connect(process.port, request, count=streams)
         await all_begun(opened)
-    return warm + opened, (process.rss_bytes() - before) / streams / 1024, streams / taken[0]
+    grown = max(1, process.rss_bytes() - before)  # a few streams may fit into what is there
+    return warm + opened, grown / streams / 1024, streams / taken[0]
 
 
 async def _health(bench: Bench, replica: Server, requests: int) -> list[float]:

@@ -57,7 +57,7 @@ async def _read(process: Server, request: bytes, sessions: int) -> tuple[float, 
     opened = await connect(process.port, request, count=sessions, until=b"event: completed\n")
     async with asyncio.timeout(180):
         await asyncio.gather(*(one.done for one in opened))
-    spent = process.cpu_seconds() - cpu
+    spent = process.cpu_seconds_since(cpu)
     close(opened)
     return spent / sum(one.last_id for one in opened) * 1e6, opened
 
@@ -101,7 +101,7 @@ async def _unwatched(bench: Bench, connection: Any, replica: Server, body: dict[
     async with asyncio.timeout(180):
         while await connection.fetchval(count):  # noqa: ASYNC110 - other processes
             await asyncio.sleep(0.1)
-    spent = replica.cpu_seconds() - cpu
+    spent = replica.cpu_seconds_since(cpu)
     return spent / (int(await connection.fetchval("SELECT count(*) FROM events")) - before) * 1e6
 
 

@@ -64,7 +64,7 @@ async def _read(process: Server, request: bytes, count: int, events: int) -> tup
     opened: list[Reader] = await connect(process.port, request, count=count)
     await all_at(opened, events)
     taken = max(one.ended for one in opened) - began
-    spent = process.cpu_seconds() - cpu
+    spent = process.cpu_seconds_since(cpu)
     close(opened)
     first = max(one.arrivals(0, events)[1] for one in opened) - began
     await asyncio.sleep(0)  # the connections are closed before the next ones come

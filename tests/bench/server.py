@@ -20,6 +20,8 @@ import psutil
 from webedt.database.embedded import EmbeddedPostgres
 from webedt.database.migrations import migrate
 
+TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
+
 
 @contextmanager
 def postgres() -> Iterator[str]:
@@ -69,6 +71,10 @@ class Server:
     def cpu_seconds(self) -> float:
         times = self.process.cpu_times()
         return float(times.user + times.system)
+
+    def cpu_seconds_since(self, before: float) -> float:
+        """At least a tick of the kernel's clock, by which it counts: a tiny load may cost less."""
+        return max(TICK_SECONDS, self.cpu_seconds() - before)
 
     def rss_bytes(self) -> int:
         return int(self.process.memory_info().rss)

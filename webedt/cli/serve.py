@@ -8,8 +8,8 @@ import os
 from webedt.cli.errors import CommandError
 from webedt.cli.faults import settings_or_fail
 
-# Open streams are many objects that stay. With the defaults (700, 10, 10) a quarter of the CPU of opening them went
-# into looking through them for garbage (scripts/bench idle).
+# Open streams are many objects that stay: with the defaults (700, 10, 10) opening thousands of them means looking
+# through all of them for garbage, again and again.
 GC_THRESHOLDS = (10_000, 20, 20)
 
 
