@@ -91,7 +91,8 @@ class Leadership(BaseService, ALeadership):
                 if fencing != self._fencing[task.name]:
                     self._fencing[task.name] = fencing
                     self.log.info("leadership_changed", task=task.name, leading=bool(fencing), fencing=fencing)
-                if fencing and loop.time() >= due:
+                # An answer that was long on its way may be of a lease that is over by now.
+                if fencing and time.monotonic() < self._held_until[task.name] and loop.time() >= due:
                     due = loop.time() + task.interval_seconds
                     async with asyncio.timeout(self._lease):
                         count = await task.work(fencing)
