@@ -14,13 +14,13 @@ from webedt.config import Settings
 from webedt.domain.secrets import Secret
 from webedt.kernel import BaseService
 from webedt.providers.anthropic_answer import Answer
-from webedt.providers.anthropic_sdk import UPSTREAM, AnthropicSDK, counts_as_failure
+from webedt.providers.anthropic_sdk import UPSTREAM, AnthropicSDK
 from webedt.providers.breaker import CircuitBreaker
 from webedt.providers.event_stream import EventStream, EventTooLarge
 from webedt.providers.history import merged, within_budget, without_empty_texts
 from webedt.providers.interface import Completed, ExecutionProvider, Item, ProviderError, RunRequest, Step, Turn
 from webedt.providers.patience import Patience
-from webedt.providers.refusals import disconnected, malformed, silent
+from webedt.providers.refusals import counts_as_failure, disconnected, malformed, silent
 
 
 class AnthropicProvider(BaseService, ExecutionProvider):

@@ -127,11 +127,6 @@ def error_event(kind: Any) -> ProviderError:
     return refused(UPSTREAM, _STATUS_OF_ERROR.get(kind, 500) if isinstance(kind, str) else 500)
 
 
-def counts_as_failure(error: ProviderError) -> bool:
-    """Whether the upstream was not there or said that it cannot, for its circuit breaker. A refusal is an answer."""
-    return error.code in ("provider_unavailable", "provider_overloaded", "provider_timeout", "provider_disconnected")
-
-
 def _proxy(url: str) -> str | None:
     """The proxy that the environment names for `url`; none for plain http, which stays on this machine."""
     parts = urlsplit(url)

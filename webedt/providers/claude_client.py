@@ -18,7 +18,7 @@ from webedt.config import Settings
 from webedt.domain.secrets import Secret
 from webedt.kernel import AService, BaseService
 from webedt.providers import refusals
-from webedt.providers.anthropic_sdk import UPSTREAM, AnthropicSDK, counts_as_failure
+from webedt.providers.anthropic_sdk import UPSTREAM, AnthropicSDK
 from webedt.providers.breaker import CircuitBreaker
 from webedt.providers.claude_turn import gone
 from webedt.providers.event_stream import EventStream, EventTooLarge
@@ -171,12 +171,12 @@ class ClaudeConnection:
             if failure is None:
                 raise
             self._log.warning("provider_failed", code=failure.code, error=type(error).__name__)
-            if counts_as_failure(failure):
+            if refusals.counts_as_failure(failure):
                 self._breaker.failed()
             else:
                 self._breaker.succeeded()
             # An overloaded upstream says so before it does anything.
-            if writing and counts_as_failure(failure) and failure.code != "provider_overloaded":
+            if writing and refusals.counts_as_failure(failure) and failure.code != "provider_overloaded":
                 raise Unsure(failure) from error
             raise failure from error
         else:

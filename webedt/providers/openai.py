@@ -24,7 +24,7 @@ from webedt.providers.history import merged, within_budget
 from webedt.providers.interface import ExecutionProvider, ProviderError, RunRequest, Step, Turn
 from webedt.providers.openai_answer import Answer
 from webedt.providers.openai_wire import encode_request, status_of_error
-from webedt.providers.refusals import disconnected, malformed, refused, silent, unavailable
+from webedt.providers.refusals import counts_as_failure, disconnected, malformed, refused, silent, unavailable
 from webedt.providers.retry_after import retry_after_seconds
 
 BASE_URL = "https://api.openai.com/v1"
@@ -35,7 +35,6 @@ RETRY_BASE_SECONDS, RETRY_MAX_SECONDS = 0.5, 8.0
 LONGEST_RETRY_AFTER_SECONDS = 120.0
 ERROR_SECONDS, ERROR_BYTES = 2.0, 64 * 1024
 MAX_FRAME_BYTES = 16 * 1024 * 1024
-_FAILURES = ("provider_unavailable", "provider_overloaded", "provider_timeout", "provider_disconnected")
 
 
 class OpenAIProvider(BaseService, ExecutionProvider):
@@ -100,7 +99,7 @@ class OpenAIProvider(BaseService, ExecutionProvider):
             if not answer.done and not answer.finished:
                 raise disconnected(self._upstream)
         except ProviderError as error:
-            if error.code in _FAILURES:
+            if counts_as_failure(error):
                 self._breaker.failed()
             elif error.code != "provider_malformed":
                 self._breaker.succeeded()

@@ -49,3 +49,8 @@ def malformed(upstream: str) -> ProviderError:
     """What it sent is not what its protocol sends."""
     message = f"{upstream} sent something that cannot be understood as an answer."
     return ProviderError("provider_malformed", message, retryable=True)
+
+
+def counts_as_failure(error: ProviderError) -> bool:
+    """Whether the upstream was not there or said that it cannot, for its circuit breaker. A refusal is an answer."""
+    return error.code in ("provider_unavailable", "provider_overloaded", "provider_timeout", "provider_disconnected")
