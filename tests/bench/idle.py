@@ -18,7 +18,7 @@ async def idle(bench: Bench) -> list[Figure]:
     streams = bench.size(STREAMS)
     many = min(bench.size(MANY), raise_open_files() - SPARE_FILES)
     async with server(await bench.url(), bench.http) as replica:
-        session_id = await new_session(bench.http, replica)
+        session_id, headers = await new_session(bench.http, replica), replica.headers
         request = get(replica.port, f"/api/sessions/{session_id}/events/stream", replica.headers)
         opened, each, rate = await _open(replica, request, streams)
         opened += await connect(replica.port, request, count=max(0, many - len(opened)))
@@ -26,6 +26,10 @@ async def idle(bench: Bench) -> list[Figure]:
         answers = await _health(bench, replica, 10 if bench.sizes == 100 else bench.size(1000))
         if any(one.transport.is_closing() for one in opened):
             raise AssertionError("the replica closed idle streams")
+        close(opened)
+    async with server(await bench.url(), bench.http) as replica:
+        request = get(replica.port, f"/api/sessions/{session_id}/events/stream", headers)
+        opened, stormed, storm_rate = await _open(replica, request, streams, at_once=True)
         close(opened)
     async with naive(await bench.url()) as process:
         opened, naive_each, naive_rate = await _open(process, get(process.port, "/stream/idle", {}), streams)
@@ -37,21 +41,28 @@ async def idle(bench: Bench) -> list[Figure]:
         Figure("idle", "floor: bare aiohttp stream", bare, "KiB/stream"),
         Figure("idle", "naive: memory", naive_each, "KiB/stream"),
         Figure("idle", f"memory, {streams:,} streams", each, "KiB/stream", "<= 15"),
+        Figure("idle", "the same, all of them at once", stormed, "KiB/stream"),
         *p50_and_p99("idle", f"/health beside {many:,} streams", answers, ("", "<= 20")),
         Figure("idle", "naive: opened, no logins", naive_rate, "streams/s"),
-        Figure("idle", "opened, each with its login checked", rate, "streams/s"),
+        Figure("idle", f"opened, each with its login checked, {AT_ONCE} at a time", rate, "streams/s"),
+        Figure("idle", "opened, all of them at once", storm_rate, "streams/s"),
         Figure("idle", "naive / memory", naive_each / each, "x"),
     ]
 
 
-async def _open(process: Server, request: bytes, streams: int) -> tuple[list[Reader], float, float]:
-    """Open streams; KiB of resident memory for each, and streams opened a second."""
+async def _open(
+    process: Server, request: bytes, streams: int, *, at_once: bool = False
+) -> tuple[list[Reader], float, float]:
+    """Open streams; KiB of resident memory for each, and streams opened a second.
+
+    `at_once`: none waits for another's answer. What is opened together costs what it needs while it is opened.
+    """
     # The first ones pay for what all share, such as as many connections of the pool as there are openings at once.
     warm = await connect(process.port, request, count=2 * AT_ONCE)
     await all_begun(warm)
     before = process.rss_bytes()
     with stopwatch() as taken:
-        opened = await connect(process.port, request, count=streams)
+        opened = await connect(process.port, request, count=streams, begun=not at_once)
         await all_begun(opened)
     grown = max(1, process.rss_bytes() - before)  # a few streams may fit into what is there
     return warm + opened, grown / streams / 1024, streams / taken[0]

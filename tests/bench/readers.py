@@ -32,6 +32,8 @@ class Reader(asyncio.Protocol):
         self._times: list[float] = []
         self.last_id = 0
         self.done: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        # Something of the body is here: an answer's head alone is not yet a stream.
+        self.beginning: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -47,17 +49,21 @@ class Reader(asyncio.Protocol):
         if start >= 0 and (match := _ID.match(text, start)):
             self.last_id = int(match[1])
         self._rest = text[-64:]
+        if not self.beginning.done() and b"retry: " in text:
+            self.beginning.set_result(None)
         if self._until is not None and self._until in text and not self.done.done():
             self.done.set_result(now)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.done.done():
             self.done.set_result(time.time())
+        if not self.beginning.done():
+            self.beginning.set_exception(ConnectionError("closed before it began"))
+            self.beginning.exception()  # whoever waits is told; nobody need wait
 
     @property
     def began(self) -> bool:
-        """Something of the body is here: an answer's head alone is not yet a stream."""
-        return any(b"retry: " in piece for piece in self._pieces)
+        return self.beginning.done()
 
     @property
     def ended(self) -> float:
@@ -100,14 +106,18 @@ def _head(method: str, port: int, path: str, headers: dict[str, str]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-async def connect(port: int, request: bytes, *, count: int = 1, until: bytes | None = None) -> list[Reader]:
-    """Open `count` connections, `AT_ONCE` at a time."""
+async def connect(
+    port: int, request: bytes, *, count: int = 1, until: bytes | None = None, begun: bool = False
+) -> list[Reader]:
+    """Open `count` connections, `AT_ONCE` at a time; `begun`: the next one only when the answer of one has begun."""
     loop = asyncio.get_running_loop()
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def one() -> Reader:
         async with slots:
             _, reader = await loop.create_connection(lambda: Reader(request, until), "127.0.0.1", port)
+            if begun:
+                await reader.beginning
             return reader
 
     return list(await asyncio.gather(*(one() for _ in range(count))))

@@ -146,14 +146,16 @@ async def test_a_prompt_whose_client_leaves_while_it_is_accepted_is_accepted_who
     await eventually(done, "the run has ended")
 
 
-async def test_a_connection_serves_more_requests_after_a_stream(app: Running, user: Client) -> None:
+async def test_a_stream_is_the_last_of_its_connection_and_says_so(app: Running, user: Client) -> None:
     async with Connection(app.port) as connection:
-        for _ in range(3):
-            connection.request("POST", "/api/execute-remote", user.headers, b'{"userRequest":"[[tokens=2 rate=0]]"}')
-            head = await connection.head()
-            body = await connection.body(head, "POST")
-            assert body.endswith(b"\n\n")
-            assert b"event: completed" in body
+        connection.request("POST", "/api/execute-remote", user.headers, b'{"userRequest":"[[tokens=2 rate=0]]"}')
+        connection.request("GET", "/api/auth/session", user.headers)  # sent too early: nobody reads it
+        head = await connection.head()
+        assert head["connection"] == "close"
+        body = await connection.body(head, "POST")
+        assert body.endswith(b"\n\n")
+        assert b"event: completed" in body
+        assert await connection.reader.read() == b""
 
 
 async def test_blocks_with_images_are_kept_as_they_were_sent(user: Client) -> None:

@@ -1,6 +1,5 @@
 """One reader at the head of a tail, without a network: what is pushed to it, and when it leaves the head."""
 
-from concurrent.futures import Future
 from typing import Any
 from uuid import uuid4
 
@@ -28,12 +27,16 @@ class Socket:
         return self.closing
 
 
-class Request:
-    version = (1, 1)
-
-
 class Registry:
     sent = 0
+
+    def __init__(self) -> None:
+        self.spawned = 0
+
+    def spawn(self, work: Any) -> Any:
+        work.close()
+        self.spawned += 1
+        return object()
 
 
 @pytest.fixture
@@ -42,62 +45,66 @@ def socket() -> Socket:
 
 
 @pytest.fixture
-def stream(socket: Socket) -> LogStream:
-    anything: Any = Request()
-    registry: Any = Registry()
-    made = LogStream(anything, anything, registry, Until.RUN)
+def registry() -> Registry:
+    return Registry()
+
+
+@pytest.fixture
+def stream(socket: Socket, registry: Registry) -> LogStream:
+    """One that is at rest at the head of its tail."""
+    anything: Any = object()
+    streams: Any = registry
+    made = LogStream(anything, streams, Until.RUN, is_chunked=True)
     made._transport = socket  # type: ignore[assignment]
-    made._sleeping = Future()  # type: ignore[assignment]
+    made._tail = anything
     return made
 
 
-def woken(stream: LogStream) -> bool:
-    return stream._sleeping is not None and stream._sleeping.done()
-
-
-def test_a_chunk_goes_out_as_one_http_chunk(stream: LogStream, socket: Socket) -> None:
+def test_a_chunk_goes_out_as_one_http_chunk(stream: LogStream, socket: Socket, registry: Registry) -> None:
     assert stream.push(Chunk(4, 5, b"id: 5\n\n", 1, {}, 0.0, "local"))
     assert socket.written == b"7\r\nid: 5\n\n\r\n"
     assert stream._cursor == 5
 
 
-def test_the_chunk_that_ends_its_run_is_the_last(stream: LogStream, socket: Socket) -> None:
+def test_the_chunk_that_ends_its_run_is_the_last(stream: LogStream, socket: Socket, registry: Registry) -> None:
     run_id = uuid4()
     stream.begin_with_run(run_id, 1, None)
     assert not stream.push(Chunk(4, 5, b"x", 1, {run_id: 5}, 0.0, "local"))
     assert socket.written
-    assert woken(stream)
+    assert registry.spawned == 1
 
 
-def test_a_chunk_that_goes_on_beyond_its_run_is_not_pushed(stream: LogStream, socket: Socket) -> None:
+def test_a_chunk_that_goes_on_beyond_its_run_is_not_pushed(
+    stream: LogStream, socket: Socket, registry: Registry
+) -> None:
     run_id = uuid4()
     stream.begin_with_run(run_id, 1, None)
     assert not stream.push(Chunk(4, 9, b"x", 5, {run_id: 5}, 0.0, "remote"))
     assert socket.written == b""
     assert stream._cursor == 0
-    assert woken(stream)
+    assert registry.spawned == 1
 
 
-def test_the_end_of_another_run_does_not_matter(stream: LogStream, socket: Socket) -> None:
+def test_the_end_of_another_run_does_not_matter(stream: LogStream, socket: Socket, registry: Registry) -> None:
     stream.begin_with_run(uuid4(), 1, None)
     assert stream.push(Chunk(4, 9, b"x", 5, {uuid4(): 5}, 0.0, "remote"))
     assert stream._cursor == 9
 
 
-def test_a_slow_socket_leaves_the_head(stream: LogStream, socket: Socket) -> None:
+def test_a_slow_socket_leaves_the_head(stream: LogStream, socket: Socket, registry: Registry) -> None:
     socket.waiting = HIGH_WATER + 1
     assert not stream.push(Chunk(4, 5, b"x", 1, {}, 0.0, "local"))
     assert stream._cursor == 5
-    assert woken(stream)
+    assert registry.spawned == 1
 
 
-def test_nothing_is_written_to_a_socket_that_closes(stream: LogStream, socket: Socket) -> None:
+def test_nothing_is_written_to_a_socket_that_closes(stream: LogStream, socket: Socket, registry: Registry) -> None:
     socket.closing = True
     assert not stream.push(Chunk(4, 5, b"x", 1, {}, 0.0, "local"))
     assert socket.written == b""
 
 
-def test_nothing_is_pushed_to_who_was_told_to_end(stream: LogStream, socket: Socket) -> None:
+def test_nothing_is_pushed_to_who_was_told_to_end(stream: LogStream, socket: Socket, registry: Registry) -> None:
     stream.finish(draining=False)
     assert not stream.push(Chunk(4, 5, b"x", 1, {}, 0.0, "local"))
     assert socket.written == b""

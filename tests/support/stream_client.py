@@ -1,17 +1,13 @@
 """A client of a session's stream without HTTP: the real `LogStream`, writing to a socket that the test lets flow."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from types import SimpleNamespace
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 from uuid import UUID
 
-from aiohttp import HttpVersion10
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.test_utils import make_mocked_request
-
 from tests.support.log_harness import Logged, parse_frames
 from webedt.http.log_stream import LogStream, Until
+from webedt.kernel import Background
 from webedt.log.chunks import TailKey
 from webedt.log.tails import ATails
 
@@ -25,64 +21,66 @@ class Socket(asyncio.Transport):
         super().__init__()
         self._given = bytearray()
         self._taken = 0
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._flowing = True
+        self._protocol = asyncio.Protocol()
+        self._closing = False
         self.aborted = False
+        self.lost = asyncio.Event()
 
     @property
     def received(self) -> bytes:
         return bytes(self._given[: self._taken])
 
     def flow(self, *, on: bool) -> None:
-        (self._flowing.set if on else self._flowing.clear)()
+        self._flowing = on
         if on:
             self._taken = len(self._given)
+            self._protocol.resume_writing()
+            self._settle()
 
     def write(self, data: Any) -> None:
         self._given += data
-        if self._flowing.is_set():
+        if self._flowing:
             self._taken = len(self._given)
 
     def get_write_buffer_size(self) -> int:
         return len(self._given) - self._taken
 
     def is_closing(self) -> bool:
-        return self.aborted
+        return self._closing
+
+    def close(self) -> None:
+        """Closed once everything was taken."""
+        self._closing = True
+        self._settle()
 
     def abort(self) -> None:
-        self.aborted = True
-        self._flowing.set()
+        self._closing = self.aborted = True
+        self._settle()
+
+    def set_protocol(self, protocol: Any) -> None:
+        self._protocol = protocol
+
+    def _settle(self) -> None:
+        if self._closing and not self.lost.is_set() and (self.aborted or self._taken == len(self._given)):
+            self.lost.set()
+            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
 
-    async def emptied(self) -> None:
-        await self._flowing.wait()
 
+class Registry:
+    """What a stream asks of the registry, and its place there."""
 
-class ResponseWriter(AbstractStreamWriter):
-    """Writes a response's body to a `Socket`, and its headers nowhere."""
+    def __init__(self) -> None:
+        self.sent = 0
+        self.working = Background()
 
-    def __init__(self, socket: Socket) -> None:
-        self._socket = socket
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self.working.start("stream", work)
 
-    async def write(self, chunk: Any) -> None:
-        self._socket.write(chunk)
-
-    async def write_eof(self, chunk: bytes = b"") -> None:
-        self._socket.write(chunk)
-        await self._socket.emptied()
-
-    async def drain(self) -> None:
-        await self._socket.emptied()
-
-    async def write_headers(self, status_line: str, headers: Any) -> None:
-        pass
-
-    def enable_compression(self, encoding: str = "deflate", strategy: Any = None) -> None:
-        pass
-
-    def enable_chunking(self) -> None:
+    def leave(self) -> None:
         pass
 
 
@@ -159,11 +157,9 @@ class StreamClient:
             self.failure = error
 
     async def _serve(self, tails: ATails) -> None:
-        """As the handlers of the streams do it."""
-        writer = ResponseWriter(self.socket)
-        request = make_mocked_request("GET", "/", version=HttpVersion10, writer=writer, transport=self.socket)
-        streams: Any = SimpleNamespace(sent=0)
-        stream = LogStream(request, tails, streams, self.until)
+        """As the handlers of the streams do it; returns when the connection is lost."""
+        streams: Any = Registry()
+        stream = LogStream(tails, streams, self.until, is_chunked=False)
         after = self.cursor
         tail = tails.open(self._key, stream)
         try:
@@ -174,7 +170,18 @@ class StreamClient:
             else:
                 beginning = stream.begin_at(str(after), tail)
                 if self.until is Until.IDLE and stream.nothing_to_say(tail):
+                    tails.close(tail, stream)
                     return
-            await stream.send(tail, beginning, {})
-        finally:
+        except BaseException:
             tails.close(tail, stream)
+            raise
+        self.socket.write(beginning)
+        self.socket.set_protocol(stream)
+        stream.start(self.socket, tail, streams)
+        try:
+            await self.socket.lost.wait()
+        except asyncio.CancelledError:
+            self.socket.abort()
+            raise
+        finally:
+            await streams.working.drain(5.0)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 KEEP_ALIVE = b": keep-alive\n\n"
+LAST_CHUNK = b"0\r\n\r\n"
 MEDIA_TYPE = "text/event-stream"
 
 

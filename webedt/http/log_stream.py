@@ -1,10 +1,15 @@
 """One reader of one session's log: from its cursor through the database and the tail to the live end.
 
-Three states, and the step between them that must not be torn apart:
-- *behind*: the reader's own task writes chunks of the tail, or pages of the database, and waits for the socket;
-- *at the head*: the task sleeps and the tail pushes each new chunk straight into the socket (one encoding, no task
-  wake-up). A reader goes to the head only in the very step in which its cursor equals the tail's position;
-- *over*: a frame is never left half-written; the last chunk and the end of the body go out, then the task ends.
+Four states, and the step between them that must not be torn apart:
+- *behind*: a task of its own writes chunks of the tail, or pages of the database, and waits for the socket;
+- *at the head*: no task; the tail pushes each new chunk straight into the socket (one encoding, no wake-up). A reader
+  goes to the head only in the very step in which its cursor equals the tail's position, and its task ends with that
+  step; whatever is more than a push wakes it, which is a new task;
+- *over*: a frame is never left half-written; the last chunk and the end of the body go out, the socket is closed;
+- *lost*: asyncio says so exactly once of every connection, whoever ended it; there alone everything is given back.
+
+The stream is the protocol of its connection: the HTTP server has let go of it (`webedt.http.takeover`), so that at rest
+it costs a socket and a cursor, and no request, handler or parser.
 
 Memory of a stream: what the socket does not take stands in the transport's buffer. Nothing more is put there while it
 holds more than `HIGH_WATER`, so it is bounded by that and one chunk or page (`PAGE_BYTES` and the lines around them, or
@@ -13,15 +18,22 @@ one larger event).
 
 import asyncio
 from enum import Enum
-from typing import Any
+from typing import Protocol
 from uuid import UUID
 
-from aiohttp import HttpVersion11, web
+import structlog
 
 from webedt.domain.errors import Unavailable
 from webedt.domain.events import TYPES
-from webedt.domain.frames import KEEP_ALIVE, chunked, control_frame, draining_frames, parse_cursor, retry_frame
-from webedt.http.problems import SSE_HEADERS
+from webedt.domain.frames import (
+    KEEP_ALIVE,
+    LAST_CHUNK,
+    chunked,
+    control_frame,
+    draining_frames,
+    parse_cursor,
+    retry_frame,
+)
 from webedt.http.sockets import cut_dead_peers
 from webedt.http.stream_registry import AStreams
 from webedt.log.chunks import Chunk
@@ -47,32 +59,43 @@ class Stalled(ConnectionResetError):
     """The peer took nothing for too long; its connection was cut."""
 
 
-class LogStream:
-    """A `Reader` of a tail and an `OpenStream` of the registry. Slots: there are thousands of them."""
+class Held(Protocol):
+    """What the stream gives back when it is lost."""
+
+    def leave(self) -> None: ...
+
+
+class LogStream(asyncio.Protocol):
+    """A `Reader` of a tail and an `OpenStream` of the registry. Slots: there are thousands of them.
+
+    `is_chunked`: the body goes out in chunks of HTTP/1.1; else it ends with the connection.
+    """
 
     __slots__ = (
-        *("_chunked", "_cursor", "_end_seq", "_farewell", "_over", "_patience", "_request", "_run_id", "_sleeping"),
-        *("_streams", "_tails", "_transport", "_until", "_writer"),
+        *("_caught_up", "_cursor", "_deadline", "_end_seq", "_farewell", "_is_chunked", "_over", "_patience", "_place"),
+        *("_run_id", "_streams", "_tail", "_tails", "_task", "_transport", "_until", "_writable"),
     )
 
-    def __init__(self, request: web.Request, tails: ATails, streams: AStreams, until: Until) -> None:
-        self._request = request
+    def __init__(self, tails: ATails, streams: AStreams, until: Until, *, is_chunked: bool) -> None:
         self._tails = tails
         self._streams = streams
         self._until = until
+        self._is_chunked = is_chunked
         self._cursor = 0
         self._end_seq: int | None = None
         self._run_id: UUID | None = None
-        # Not an `asyncio.Event`, which brings a deque along: three quarters of a KiB for each stream.
-        self._sleeping: asyncio.Future[None] | None = None
+        self._caught_up = False
         self._over = False
         self._farewell = b""
-        self._patience: asyncio.Timeout | None = None
-        self._chunked = request.version >= HttpVersion11
-        self._writer: Any = None
+        self._tail: Tail | None = None
+        self._place: Held | None = None
         self._transport: asyncio.Transport | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._patience: asyncio.Timeout | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
 
-    # The reader's task -----------------------------------------------------------------------------------------------
+    # Before it begins ------------------------------------------------------------------------------------------------
 
     def begin_at(self, value: str | None, tail: Tail) -> bytes:
         """Set the cursor from a `Last-Event-ID`; returns the frames that the stream begins with."""
@@ -90,39 +113,45 @@ class LogStream:
         """Nothing after the cursor, nothing running or queued: what 204 is for."""
         return tail.idle and self._cursor == tail.position
 
-    async def send(self, tail: Tail, beginning: bytes, headers: dict[str, str]) -> web.StreamResponse:
-        """Write the stream to its end. Raises `ConnectionResetError` when the peer is gone or stalled."""
-        response = web.StreamResponse(headers={**SSE_HEADERS, **headers})
-        self._transport = self._request.transport
-        if self._transport is None:
-            raise ConnectionResetError
-        cut_dead_peers(self._transport, STALL_SECONDS)
-        self._writer = await response.prepare(self._request)
-        response.headers.clear()  # they are sent; kept, they are two KiB for as long as the stream is open
-        await response.write(beginning)
-        caught_up = False
-        while not self._over:
-            await self._catch_up(tail)
-            if not caught_up and not self._over:
-                caught_up = True
-                self._write(control_frame("caught_up", {"lastEventId": self._cursor, "status": tail.status}))
-            if self._at_end(tail):
-                break
-            if self._cursor == tail.position:
-                tail.join(self)
-                self._sleeping = asyncio.get_running_loop().create_future()
-                await self._sleeping
-                tail.leave(self)
-            await self._drained()
-        self._over = True  # from here on nobody else writes
-        if self._farewell:
-            self._write(self._farewell)
+    def start(self, transport: asyncio.Transport, tail: Tail, place: Held) -> None:
+        """Read on, behind the head and the beginning that were written. From now on the connection is the stream's,
+        and so are the tail that was opened for it and its place; it gives them back when the connection is lost."""
+        self._transport = transport
+        self._tail = tail
+        self._place = place
+        cut_dead_peers(transport, STALL_SECONDS)
+        self.wake()
+
+    # The reader's task, while there is more to do than to be pushed to ------------------------------------------------
+
+    def wake(self) -> None:
+        if self._task is None and self._tail is not None and self._transport is not None:
+            self._task = self._streams.spawn(self._go_on(self._tail))
+
+    async def _go_on(self, tail: Tail) -> None:
         try:
-            async with asyncio.timeout(GOODBYE_SECONDS):
-                await response.write_eof()
-        except TimeoutError:
-            self._abort()
-        return response
+            tail.leave(self)
+            await self._drained()
+            while True:
+                await self._catch_up(tail)
+                if not self._caught_up and not self._over:
+                    self._caught_up = True
+                    self._write(control_frame("caught_up", {"lastEventId": self._cursor, "status": tail.status}))
+                if self._at_end(tail):
+                    self._end()
+                    return
+                if self._cursor == tail.position:
+                    # To the head, and the task away, in one step: who is pushed to or woken from now on is at rest.
+                    tail.join(self)
+                    self._task = None
+                    return
+                await self._drained()
+        except ConnectionResetError:
+            pass  # `connection_lost` has come, or is on its way
+        except Exception as error:
+            structlog.get_logger(component="LogStream").error("stream_failed", exc_info=error)
+            # It has begun: another answer into it would be garbage, and a cut is what its reader resumes from.
+            self.cut()
 
     async def _catch_up(self, tail: Tail) -> None:
         while not self._over:
@@ -175,7 +204,7 @@ class LogStream:
             self.wake()  # this chunk goes on beyond the run: the task takes from the database what belongs to it
             return False
         if chunk.payload:
-            transport.write(chunk.wire if self._chunked else chunk.payload)
+            transport.write(chunk.wire if self._is_chunked else chunk.payload)
             self._streams.sent += chunk.count
         self._cursor = chunk.last
         if end is not None or transport.get_write_buffer_size() > HIGH_WATER:
@@ -183,17 +212,11 @@ class LogStream:
             return False
         return True
 
-    def wake(self) -> None:
-        if self._sleeping is not None and not self._sleeping.done():
-            self._sleeping.set_result(None)
-
     def keep_alive(self) -> None:
         transport = self._transport
-        if self._writer is None or transport is None or self._over:
+        if transport is None or self._over or transport.is_closing():
             return
-        if transport.is_closing():
-            self.wake()
-        elif transport.get_write_buffer_size() == 0:
+        if transport.get_write_buffer_size() == 0:
             self._write(KEEP_ALIVE)
 
     def finish(self, *, draining: bool) -> None:
@@ -203,6 +226,12 @@ class LogStream:
             self.wake()
             if self._patience is not None and not self._patience.expired():
                 self._patience.reschedule(asyncio.get_running_loop().time() + GOODBYE_SECONDS)
+        elif self._deadline is not None:
+            self._cut_in(GOODBYE_SECONDS)  # it is ending by itself, but there is less time for that now
+
+    def cut(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
 
     # The socket ------------------------------------------------------------------------------------------------------
 
@@ -211,22 +240,56 @@ class LogStream:
         if transport is None or transport.is_closing():
             raise ConnectionResetError
         if payload:
-            transport.write(chunked(payload) if self._chunked else payload)
+            transport.write(chunked(payload) if self._is_chunked else payload)
 
     async def _drained(self) -> None:
         """Wait until the socket took most of what it was given; cut a peer that takes nothing for too long."""
         transport = self._transport
         while transport is not None and (waiting := transport.get_write_buffer_size()) > HIGH_WATER:
+            self._writable = asyncio.get_running_loop().create_future()
             try:
                 async with asyncio.timeout(GOODBYE_SECONDS if self._over else STALL_SECONDS) as self._patience:
-                    await self._writer.drain()
+                    await self._writable
             except TimeoutError:
                 if self._over or transport.get_write_buffer_size() >= waiting:
-                    self._abort()
+                    self.cut()
                     raise Stalled from None
             finally:
-                self._patience = None
+                self._patience = self._writable = None
 
-    def _abort(self) -> None:
+    def _end(self) -> None:
+        """The body ends, and with it the connection, once everything went out; a peer that takes nothing is cut."""
+        self._write(self._farewell)
+        told, self._over = self._over, True
         if self._transport is not None:
-            self._transport.abort()
+            if self._is_chunked:
+                self._transport.write(LAST_CHUNK)
+            self._transport.close()
+            self._cut_in(GOODBYE_SECONDS if told else STALL_SECONDS)
+
+    def _cut_in(self, seconds: float) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self.cut)
+
+    # What asyncio says of the connection -----------------------------------------------------------------------------
+
+    def resume_writing(self) -> None:
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        """Nobody listens: the answer said that it is the last of this connection."""
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        self._over = True
+        self._transport = None
+        if self._task is not None:
+            self._task.cancel()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self._tail is not None:
+            self._tails.close(self._tail, self)
+        if self._place is not None:
+            self._place.leave()
+        self._task = self._deadline = self._tail = self._place = None

@@ -23,6 +23,9 @@ class LongPoll:
         self._draining = draining
         self._ended.set()
 
+    def cut(self) -> None:
+        self.finish(draining=True)
+
     async def wait_beyond(self, tails: ATails, session_id: UUID, cursor: int, seconds: float) -> None:
         """Return when there are events after `cursor`, when the time is over, or at shutdown: ask elsewhere then."""
         more = asyncio.create_task(tails.wait_beyond(session_id, cursor, seconds), name="poll-more")

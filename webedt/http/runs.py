@@ -107,11 +107,11 @@ def run_routes(services: StreamServices) -> list[Route]:
             view = AcceptedView(accepted.session_id, accepted.run_id, accepted.status)
             return json_response(view, 202, {**headers, "Preference-Applied": "respond-async"})
         # Before the run is made: one that nobody may follow is not begun.
-        with services.streams.admitted(who):
+        with services.streams.admitted(who) as place:
             accepted, headers = await _accept(prompt)
             try:
                 return await stream_run(
-                    services, request, who, accepted.session_id, accepted.run_id, accepted.prompt_seq, headers
+                    services, request, place, accepted.session_id, accepted.run_id, accepted.prompt_seq, headers
                 )
             except Unavailable:
                 # The run is there, only its stream cannot begin: an error would invite to make a second one.

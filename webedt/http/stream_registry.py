@@ -1,6 +1,7 @@
 """All open streams of this replica: how many a user may have, keep-alives, who may still read, the end at shutdown."""
 
 import asyncio
+import contextlib
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Collection, Coroutine
@@ -20,6 +21,7 @@ T = TypeVar("T")
 KEEP_ALIVE_SECONDS = 15
 ACCESS_SWEEP_SECONDS = 1.5
 DRAINED_SECONDS = 5.0
+CUT_SECONDS = 1.0
 KINDS = ("resume", "follow", "execute", "updates", "poll")
 
 
@@ -34,6 +36,10 @@ class OpenStream(Protocol):
         """End cleanly; `draining`: say so, and when to come back."""
         ...
 
+    def cut(self) -> None:
+        """End at once, without a word."""
+        ...
+
 
 class AStreams(AService):
     order: ClassVar[int] = 100
@@ -42,13 +48,18 @@ class AStreams(AService):
     """Events written to readers; streams add to it, the metric follows at scrape."""
 
     @abstractmethod
-    def admitted(self, who: Principal) -> AbstractContextManager[None]:
+    def admitted(self, who: Principal) -> AbstractContextManager["Place"]:
         """Count one stream of the user's for a block, which begins before the stream does: many that come at once
-        are all counted. Raises `Unavailable` while draining and `RateLimited` when the user has too many."""
+        are all counted. A stream that outlives the block has the place `hold` it. Raises `Unavailable` while draining
+        and `RateLimited` when the user has too many."""
 
     @abstractmethod
     def opened(self, stream: OpenStream, who: Principal, kind: str) -> AbstractContextManager[None]:
         """Keep `stream` among the open ones for a block. `kind`: resume, follow, execute, updates or poll."""
+
+    @abstractmethod
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task of a stream that has no handler any more."""
 
     @abstractmethod
     async def outlive(self, work: Coroutine[Any, Any, T]) -> T:
@@ -76,6 +87,7 @@ class Streams(BaseService, AStreams):
         self._all_gone = asyncio.Event()
         self._background = Background()
         self._outliving = Background()
+        self._working = Background()
         self.sent = 0
         self._reported = 0
 
@@ -89,6 +101,7 @@ class Streams(BaseService, AStreams):
 
     async def dispose(self) -> None:
         await self._background.stop()
+        await self._cut_off()
         await self._outliving.drain(DRAINED_SECONDS)
         await self._outliving.stop()
         await super().dispose()
@@ -97,8 +110,8 @@ class Streams(BaseService, AStreams):
     def active(self) -> int:
         return sum(len(slot) for slot in self._wheel)
 
-    def admitted(self, who: Principal) -> AbstractContextManager[None]:
-        return _Admitted(self, who.user.id)
+    def admitted(self, who: Principal) -> AbstractContextManager["Place"]:
+        return Place(self, who.user.id, who.session.id)
 
     def opened(self, stream: OpenStream, who: Principal, kind: str) -> AbstractContextManager[None]:
         return _Opened(self, stream, who.session.id, kind)
@@ -131,6 +144,9 @@ class Streams(BaseService, AStreams):
         if not self.active:
             self._all_gone.set()
 
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self._working.start("stream", work)
+
     async def outlive(self, work: Coroutine[Any, Any, T]) -> T:
         return await self._outliving.carry("outlive", work)
 
@@ -146,6 +162,19 @@ class Streams(BaseService, AStreams):
                     await self._all_gone.wait()
             except TimeoutError:
                 self.log.warning("streams_not_drained", streams=self.active)
+
+    async def _cut_off(self) -> None:
+        """What is still open now has had its time: log streams have no handler that the server could end."""
+        self._draining = True
+        self._all_gone.clear()
+        for slot in self._wheel:
+            for stream in list(slot):
+                stream.cut()
+        if self.active:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CUT_SECONDS):
+                    await self._all_gone.wait()
+        await self._working.stop()
 
     async def _turn_wheel(self) -> None:
         """One task for all keep-alives: each second those of one slot, so that a stream has one every 15 s."""
@@ -192,18 +221,35 @@ class Streams(BaseService, AStreams):
 # Classes and not generators, for every open stream keeps one of each: a generator's frame is ten times as large.
 
 
-class _Admitted:
-    __slots__ = ("_streams", "_user_id")
+class Place:
+    """One stream among those of its user, counted from before it begins: for a block, or until `leave` once `hold` has
+    put it among the open ones."""
 
-    def __init__(self, streams: Streams, user_id: UUID) -> None:
+    __slots__ = ("_kind", "_login_id", "_slot", "_stream", "_streams", "_user_id")
+
+    def __init__(self, streams: Streams, user_id: UUID, login_id: UUID) -> None:
         self._streams = streams
         self._user_id = user_id
+        self._login_id = login_id
+        self._stream: OpenStream | None = None
 
-    def __enter__(self) -> None:
+    def hold(self, stream: OpenStream, kind: str) -> None:
+        self._stream, self._kind = stream, kind
+        self._slot = self._streams.put(stream, self._login_id, kind)
+
+    def leave(self) -> None:
+        if self._stream is not None:
+            self._streams.take(self._stream, self._kind, self._slot)
+            self._stream = None
+        self._streams.count_out(self._user_id)
+
+    def __enter__(self) -> "Place":
         self._streams.count_in(self._user_id)
+        return self
 
     def __exit__(self, *_error: object) -> None:
-        self._streams.count_out(self._user_id)
+        if self._stream is None:
+            self._streams.count_out(self._user_id)
 
 
 class _Opened:

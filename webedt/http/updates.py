@@ -40,9 +40,9 @@ class ListStream:
             self._farewell = draining_frames() if draining else b""
             self._ended.set()
             # It may be waiting for a socket that takes nothing.
-            self._cut = asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self._abort)
+            self._cut = asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self.cut)
 
-    def _abort(self) -> None:
+    def cut(self) -> None:
         if self._transport is not None:
             self._transport.abort()
 

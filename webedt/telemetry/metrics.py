@@ -30,7 +30,9 @@ class Metrics:
         self.http_requests = self._counter(
             "webedt_http_requests", "Answers by route template.", "method", "route", "status"
         )
-        self.http_seconds = self._histogram("webedt_http_request_seconds", "Time to the last byte.", "method", "route")
+        self.http_seconds = self._histogram(
+            "webedt_http_request_seconds", "Time to the last byte, of a stream to its beginning.", "method", "route"
+        )
 
         self.streams = self._gauge("webedt_sse_streams", "Open streams.", "kind")
         self.events_sent = self._counter("webedt_sse_events_sent", "Events written to readers.")
