@@ -1,11 +1,12 @@
 """One reader at the head of a tail, without a network: what is pushed to it, and when it leaves the head."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from webedt.http.log_stream import HIGH_WATER, LogStream, Until
+from webedt.http.log_stream import GOODBYE_SECONDS, HIGH_WATER, STALL_SECONDS, LogStream, Until
 from webedt.log.chunks import Chunk
 
 
@@ -25,6 +26,12 @@ class Socket:
 
     def is_closing(self) -> bool:
         return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    def abort(self) -> None:
+        self.closing = True
 
 
 class Registry:
@@ -114,3 +121,25 @@ def test_the_first_reason_to_end_stands(stream: LogStream) -> None:
     stream.finish(draining=False)
     stream.finish(draining=True)
     assert stream._farewell == b""
+
+
+def seconds_left(stream: LogStream) -> float:
+    assert stream._deadline is not None
+    return stream._deadline.when() - asyncio.get_running_loop().time()
+
+
+async def test_who_reads_slowly_has_time_for_the_end_of_a_run(stream: LogStream, socket: Socket) -> None:
+    """What the run said last stands in the buffers, and is worth waiting for; unless there is no more time."""
+    stream._end()
+    assert socket.written == b"0\r\n\r\n"
+    assert socket.closing
+    assert GOODBYE_SECONDS < seconds_left(stream) <= STALL_SECONDS
+    stream.finish(draining=True)
+    assert seconds_left(stream) <= GOODBYE_SECONDS
+
+
+async def test_who_was_told_to_end_is_cut_soon(stream: LogStream, socket: Socket) -> None:
+    stream.finish(draining=True)
+    stream._end()
+    assert b"event: draining" in socket.written
+    assert seconds_left(stream) <= GOODBYE_SECONDS

@@ -20,6 +20,7 @@ def take_over(request: web.Request, protocol: asyncio.Protocol) -> asyncio.Trans
     if transport is None or transport.is_closing():
         raise ConnectionResetError
     transport.set_protocol(protocol)
+    transport.resume_reading()  # should the body of the request have been too much for the server
     server.transport = None
     server.connection_lost(None)
     return transport
