@@ -38,7 +38,7 @@ async def idle(bench: Bench) -> list[Figure]:
         opened, bare, _ = await _open(process, get(process.port, "/", {}), streams)
         close(opened)
     return [
-        Figure("idle", "floor: bare aiohttp stream", bare, "KiB/stream"),
+        Figure("idle", "baseline: bare aiohttp stream", bare, "KiB/stream"),
         Figure("idle", "naive: memory", naive_each, "KiB/stream"),
         Figure("idle", f"memory, {streams:,} streams", each, "KiB/stream", "<= 15"),
         Figure("idle", "the same, all of them at once", stormed, "KiB/stream"),
