@@ -21,6 +21,9 @@ async def test_the_document_and_the_answers_agree(app: Running, tmp_path: Path) 
     session_id, busy_session_id = await user.finish(SHORT), (await user.start(LONG))["sessionId"]
     (tmp_path / "sessions.txt").write_text(f'"{session_id}"\n')
     (tmp_path / "busy-sessions.txt").write_text(f'"{busy_session_id}"\n')
+    # Of a session that nobody here unshares or deletes.
+    share = (await user.post(f"/api/sessions/{await user.finish(SHORT)}/share")).json()["shareToken"]
+    (tmp_path / "shares.txt").write_text(f'"{share}"\n')
     shutil.copy(Path(__file__).with_name("schemathesis.toml"), tmp_path)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{app.origin}/api/openapi.json", "--no-color"),

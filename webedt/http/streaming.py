@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 from aiohttp import web
 
 from webedt.domain.errors import Unavailable
-from webedt.domain.users import Principal
+from webedt.domain.users import PassHolder, Principal
 from webedt.http.context import no_content
 from webedt.http.log_stream import LogStream, Until
 from webedt.http.stream_registry import AStreams
@@ -28,10 +29,17 @@ class StreamServices(ServiceContainer):
 
 
 async def stream_session(
-    services: StreamServices, request: web.Request, who: Principal, session_id: UUID, *, follow: bool, deltas: bool
+    services: StreamServices,
+    request: web.Request,
+    who: PassHolder,
+    session_id: UUID,
+    kind: Literal["resume", "follow", "shared"],
+    headers: dict[str, str],
+    *,
+    deltas: bool,
 ) -> web.StreamResponse:
-    """`follow`: stay open over later runs; else end when nothing is queued or running, 204 if that is so at once."""
-    until = Until.NEVER if follow else Until.IDLE
+    """`resume`: end when nothing is queued or running, 204 if that is so at once. The others stay open."""
+    until = Until.IDLE if kind == "resume" else Until.NEVER
     with services.streams.admitted(who):
         stream = LogStream(request, services.tails, services.streams, until)
         tail = services.tails.open(TailKey(session_id, deltas), stream)
@@ -39,10 +47,10 @@ async def stream_session(
             await _refresh(tail.refresh())
             given = request.headers.get("Last-Event-ID")
             beginning = stream.begin_at(request.query.get("lastEventId") if given is None else given, tail)
-            if not follow and stream.nothing_to_say(tail):
+            if kind == "resume" and stream.nothing_to_say(tail):
                 return no_content()
-            with services.streams.opened(stream, who, "follow" if follow else "resume"):
-                return await stream.send(tail, beginning, {"X-Session-ID": str(session_id)})
+            with services.streams.opened(stream, who, kind):
+                return await stream.send(tail, beginning, headers)
         finally:
             services.tails.close(tail, stream)
 
