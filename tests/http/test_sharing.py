@@ -1,6 +1,7 @@
 """Share links: what a stranger sees by one, that it is no more than that, and that it ends when it should."""
 
 import asyncio
+import io
 from datetime import datetime
 from ipaddress import ip_network
 from typing import Any
@@ -8,6 +9,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+import structlog
 
 from tests.http.client import LONG, SHORT, Client, Running, token
 from tests.http.conftest import StartReplica
@@ -16,6 +18,7 @@ from tests.support.waiting import eventually
 from webedt.database.sql import load_queries
 from webedt.services.cleanup import ACleanup
 from webedt.services.sharing import ASharing, Sharing
+from webedt.telemetry.logging import configure_logging
 
 SEEN = {
     "title", "status", "provider", "model", "lastEventId", "createdAt", "updatedAt", "completedAt", "expiresAt",
@@ -202,7 +205,7 @@ async def test_sharing_again_is_the_same_link_with_the_expiry_that_is_asked_for(
     assert first["expiresAt"] is None
     async with app.nobody.stream(follow(first["shareToken"])) as stream:
         await stream.until("caught_up")
-        for days in (1, 365, None):
+        for days in (1, 365.0, None):
             again = (await user.post(path, {"expiresInDays": days})).json()
             assert (again["shareToken"], again["url"]) == (first["shareToken"], first["url"])
             shown = (await app.nobody.get(f"/api/shared/{first['shareToken']}")).json()["session"]["expiresAt"]
@@ -352,32 +355,35 @@ async def test_streams_end_within_seconds_though_nobody_says_that_their_link_did
 
 
 async def test_a_stream_that_opens_while_its_link_is_taken_back_ends_too(
-    app: Running, user: Client, monkeypatch: pytest.MonkeyPatch
+    start: StartReplica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session_id = await user.finish()
-    link = await share(user, session_id)
-    sharing = app.service(ASharing)
+    """The signal finds no stream yet; a later look does."""
+    monkeypatch.setattr("webedt.http.stream_registry.ACCESS_SWEEP_SECONDS", 0.2)
     visited, go_on = asyncio.Event(), asyncio.Event()
-    visit = sharing.visit
+    async with start() as app:
+        user = await app.register()
+        session_id = await user.finish()
+        link = await share(user, session_id)
+        visit = app.service(ASharing).visit
 
-    async def slowly(share_token: str) -> Any:
-        found = await visit(share_token)
-        visited.set()
-        await go_on.wait()
-        return found
+        async def slowly(share_token: str) -> Any:
+            found = await visit(share_token)
+            visited.set()
+            await go_on.wait()
+            return found
 
-    monkeypatch.setattr(sharing, "visit", slowly)
+        monkeypatch.setattr(app.service(ASharing), "visit", slowly)
 
-    async def read() -> list[Any]:
-        async with app.nobody.stream(follow(link)) as stream:
-            return await stream.rest()
+        async def read() -> list[Any]:
+            async with app.nobody.stream(follow(link)) as stream:
+                return await stream.rest()
 
-    reading = asyncio.create_task(read())
-    await visited.wait()
-    assert (await user.delete(f"/api/sessions/{session_id}/share")).status == 204
-    go_on.set()
-    async with asyncio.timeout(ENDS_WITHIN_SECONDS):
-        await reading
+        reading = asyncio.create_task(read())
+        await visited.wait()
+        assert (await user.delete(f"/api/sessions/{session_id}/share")).status == 204
+        go_on.set()
+        async with asyncio.timeout(ENDS_WITHIN_SECONDS):
+            await reading
 
 
 async def test_an_expired_link_says_so_and_is_not_brought_back_to_life(
@@ -469,30 +475,32 @@ async def test_a_session_that_is_being_deleted_gets_no_link(user: Client, databa
 
 
 async def test_a_token_is_in_no_log_line_and_no_metric(
-    start: StartReplica, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    app: Running, user: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with start(log_level="debug") as app:
-        user = await app.register()
-        session_id = await user.finish()
-        link = await share(user, session_id)
-        await app.nobody.get(f"/shared/{link}")
-        await app.nobody.get(f"/api/shared/{link}")
+    session_id = await user.finish()
+    link = await share(user, session_id)
+    lines = io.StringIO()
+    monkeypatch.setattr("sys.stderr", lines)
+    configure_logging("debug", "here", json=True)
+    try:
+        assert await share(user, session_id) == link
+        assert (await app.nobody.get(f"/shared/{link}")).status == 200
+        assert (await app.nobody.get(f"/api/shared/{link}")).status == 200
         async with app.nobody.stream(follow(link)) as stream:
             await stream.until("caught_up")
         for path in (f"/api/shared/{link}/nothing", f"/api/shared/{link}x", f"/shared/{link}/x"):
             assert (await app.nobody.get(path)).status == 404
         assert (await app.nobody.post(f"/api/shared/{link}")).status == 405
         assert (await app.nobody.get(f"/api/shared/{link}\u00e9")).status == 400, "what is not HTTP"
-
-        async def fail(_token: str) -> None:
-            raise RuntimeError("a fault of ours")
-
-        monkeypatch.setattr(app.service(ASharing), "visit", fail)
-        assert (await app.nobody.get(f"/api/shared/{link}")).status == 500
+        with monkeypatch.context() as broken:
+            broken.setattr(app.service(ASharing), "_sql", {})
+            assert (await app.nobody.get(f"/api/shared/{link}")).status == 500
         metrics = (await app.nobody.get("/metrics")).body.decode()
-    out, err = capfd.readouterr()
-    assert "/api/shared/{token}/events/stream" in err
-    assert "request_failed" in err
-    assert "/api/shared/{token}" in metrics
-    for text in (out, err, metrics):
-        assert link not in text
+    finally:
+        structlog.reset_defaults()
+    written = lines.getvalue()
+    for word in ("/api/shared/{token}/events/stream", "request_failed", "request_unreadable"):
+        assert word in written
+    assert 'route="/api/shared/{token}"' in metrics
+    assert link not in written
+    assert link not in metrics
