@@ -75,6 +75,15 @@ CREATE INDEX chat_sessions_remote ON chat_sessions (updated_at)
     WHERE provider_state IS NOT NULL AND (deleted_at IS NOT NULL OR provider_state ->> 'turn' = 'open');
 CREATE INDEX chat_sessions_running ON chat_sessions (updated_at) WHERE status = 'running';
 
+-- Links by which anybody may read a session, one a session at most. The token is derived from `id` and SESSION_SECRET.
+CREATE TABLE shares (
+    chat_session_id uuid        PRIMARY KEY REFERENCES chat_sessions ON DELETE CASCADE,
+    id              uuid        NOT NULL UNIQUE,
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    expires_at      timestamptz
+);
+CREATE INDEX shares_by_expiry ON shares (expires_at) WHERE expires_at IS NOT NULL;
+
 -- Sessions whose rows are gone and whose events are being removed, a batch at a time.
 CREATE TABLE purges (
     chat_session_id uuid        PRIMARY KEY,
@@ -173,4 +182,4 @@ CREATE TABLE leases (
     last_count  bigint      NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 
-INSERT INTO schema_migrations (version, name) VALUES (1, 'initial'), (2, 'retention'), (3, 'providers');
+INSERT INTO schema_migrations (version, name) VALUES (1, 'initial'), (2, 'retention'), (3, 'providers'), (4, 'sharing');

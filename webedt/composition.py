@@ -27,6 +27,7 @@ from webedt.http.origins import Origins
 from webedt.http.providers import ProviderServices, provider_routes
 from webedt.http.runs import run_routes
 from webedt.http.sessions import SessionServices, session_routes
+from webedt.http.sharing import SharingServices, sharing_routes
 from webedt.http.stream_registry import AStreams, Streams
 from webedt.http.streaming import StreamServices
 from webedt.http.web import load_assets, web_routes
@@ -42,6 +43,7 @@ from webedt.providers.interface import AProviders, ExecutionProvider
 from webedt.providers.openai import OpenAIProvider
 from webedt.providers.registry import Providers
 from webedt.providers.simulated import SimulatedProvider
+from webedt.services.access import AAccess, Access
 from webedt.services.auth import AAuth, Auth
 from webedt.services.cleanup import ACleanup, Cleanup
 from webedt.services.credentials import ACredentials, Credentials
@@ -56,6 +58,7 @@ from webedt.services.retention import ARetention, Retention
 from webedt.services.runs import ARuns, Runs
 from webedt.services.sealing import Sealer
 from webedt.services.sessions import ASessions, Sessions
+from webedt.services.sharing import ASharing, Sharing
 from webedt.telemetry.logging import ALogger, ConsoleLogger
 from webedt.telemetry.metrics import Metrics
 
@@ -92,6 +95,7 @@ def compose(settings: Settings) -> Replica:
         *auth_routes(AuthServices.from_provider(provider), cookies, origins),
         *run_routes(StreamServices.from_provider(provider)),
         *session_routes(SessionServices.from_provider(provider)),
+        *sharing_routes(SharingServices.from_provider(provider), origins),
         *provider_routes(ProviderServices.from_provider(provider)),
         *credential_routes(CredentialServices.from_provider(provider)),
         *web_routes(load_assets(Path(__file__).parent / "web")),
@@ -116,7 +120,9 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
     provider.register(ATails, Tails(metrics, replay_concurrency=settings.db_pool_max // 2))
     provider.register(AEventWriter, EventWriter(metrics, lease))
     provider.register(AAuth, Auth(settings.secret, settings.auth_rate_limit_per_minute))
+    provider.register(AAccess, Access())
     provider.register(ASessions, Sessions())
+    provider.register(ASharing, Sharing(settings.secret))
     web = ClaudeWebClient(settings)
     provider.register(AClaudeWebClient, web)
     providers = compose_providers(settings, web)

@@ -58,7 +58,7 @@ class Settings:
         read.origins,
     )
     trusted_proxies: tuple[Network, ...] = _setting(
-        "TRUSTED_PROXIES", "CIDRs of balancers whose X-Forwarded-For counts.", (), read.networks
+        "TRUSTED_PROXIES", "CIDRs of balancers whose X-Forwarded-For, -Proto and -Host count.", (), read.networks
     )
     log_level: str = _setting("LOG_LEVEL", "debug, info, warning or error.", "info", read.choice(*LOG_LEVELS))
 
@@ -88,7 +88,10 @@ class Settings:
     )
     max_active_runs: int = _setting("MAX_ACTIVE_RUNS", "Runs this replica claims.", 100, read.number(int, 0, 100_000))
     max_streams_per_user: int = _setting(
-        "MAX_STREAMS_PER_USER", "Open streams of one user on this replica.", 100, read.number(int, 1, 1_000_000)
+        "MAX_STREAMS_PER_USER",
+        "Open streams of one user, or of one share link, on this replica.",
+        100,
+        read.number(int, 1, 1_000_000),
     )
     lb_drain_delay_seconds: float = _setting(
         "LB_DRAIN_DELAY_SECONDS",

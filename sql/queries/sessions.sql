@@ -58,7 +58,13 @@ WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL
 RETURNING id;
 
 -- name: restore_session
-UPDATE chat_sessions
-SET deleted_at = NULL, updated_at = clock_timestamp()
-WHERE id = $1 AND user_id = $2 AND deleted_at IS NOT NULL
-RETURNING id;
+-- A share link is still there only if a version that knew of none has deleted the session.
+WITH restored AS (
+    UPDATE chat_sessions
+    SET deleted_at = NULL, updated_at = clock_timestamp()
+    WHERE id = $1 AND user_id = $2 AND deleted_at IS NOT NULL
+    RETURNING id
+), unshared AS (
+    DELETE FROM shares USING restored WHERE shares.chat_session_id = restored.id
+)
+SELECT id FROM restored;

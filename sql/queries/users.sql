@@ -46,10 +46,6 @@ DELETE FROM sessions WHERE id = $1 AND user_id = $2 RETURNING id;
 -- name: delete_logins
 DELETE FROM sessions WHERE user_id = $1 RETURNING id;
 
--- name: find_valid_logins
--- The sweep's one question for all open streams: which of these logins still hold?
-SELECT id FROM sessions WHERE id = ANY ($1::uuid[]) AND expires_at > now();
-
 -- name: purge_logins
 DELETE FROM sessions WHERE expires_at < now() - interval '1 day';
 

@@ -12,6 +12,7 @@ from tests.conformance import (
     repeating,
     resuming,
     sessions,
+    sharing,
     stopping,
     wire_format,
 )
@@ -20,7 +21,7 @@ from tests.conformance.check import Check, checks_of
 # `limits` uses limits up, and `logins` ends with the guest logged out: these two come last, in this order.
 MODULES = (
     wire_format, resuming, prompts, devices, stopping, queueing, repeating, conventions, isolation, sessions,
-    operations, logins, limits,
+    sharing, operations, logins, limits,
 )  # fmt: skip
 CHECKS: tuple[Check, ...] = tuple(found for module in MODULES for found in checks_of(module))
 

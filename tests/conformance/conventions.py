@@ -19,7 +19,8 @@ ROUTES = {
     "/api/sessions": {"get"}, "/api/sessions/updates": {"get"}, "/api/sessions/{id}": {"get", "patch", "delete"},
     "/api/sessions/{id}/restore": {"post"}, "/api/sessions/{id}/events": {"get"},
     "/api/sessions/{id}/events/stream": {"get"}, "/api/sessions/{id}/send": {"post"},
-    "/api/sessions/{id}/interrupt": {"post"},
+    "/api/sessions/{id}/interrupt": {"post"}, "/api/sessions/{id}/share": {"post", "delete"},
+    "/api/shared/{token}": {"get"}, "/api/shared/{token}/events/stream": {"get"},
 }  # fmt: skip
 
 
@@ -75,7 +76,8 @@ async def malformed_ids(deployment: Deployment) -> None:
             ("DELETE", "/api/sessions/{}", None), ("POST", "/api/sessions/{}/restore", None),
             ("GET", "/api/resume/{}", None), ("GET", "/api/sessions/{}/events", None),
             ("GET", "/api/sessions/{}/events/stream", None), ("POST", "/api/sessions/{}/send", {"message": "x"}),
-            ("POST", "/api/sessions/{}/interrupt", None), ("DELETE", "/api/auth/sessions/{}", None),
+            ("POST", "/api/sessions/{}/interrupt", None), ("POST", "/api/sessions/{}/share", None),
+            ("DELETE", "/api/sessions/{}/share", None), ("DELETE", "/api/auth/sessions/{}", None),
         ):  # fmt: skip
             (await deployment.here.ask(method, path.format(bad), body)).problem(404)
 

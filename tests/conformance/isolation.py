@@ -26,6 +26,7 @@ async def _ask_everything(caller: Caller, session_id: str) -> list[Answer]:
         ("GET", f"{session}/events?wait=20", None), ("GET", f"{session}/events/stream", None),
         ("POST", f"{session}/send", {"message": BRIEF, "onBusy": "interrupt"}),
         ("POST", f"{session}/interrupt", None), ("POST", f"{session}/interrupt", {"runId": str(uuid4())}),
+        ("POST", f"{session}/share", {"expiresInDays": 1}), ("DELETE", f"{session}/share", None),
         ("POST", "/api/execute-remote", execute),
     ]  # fmt: skip
     found = [await caller.ask(method, path, body) for method, path, body in asked]

@@ -150,6 +150,11 @@ def _shift_page(request: Request, answer: Answer) -> None:
         answer.body = json.dumps(page).encode()
 
 
+def _no_expiry(request: Request) -> None:
+    if request.route.endswith("/share"):
+        request.body = b"{}"
+
+
 def _no_wait(request: Request) -> None:
     request.path = re.sub(r"&?wait=\d+", "", request.path)
 
@@ -240,6 +245,11 @@ BROKEN: dict[str, Broken] = {
         Mutation(request=_origin_for_all), ("cookie-needs-an-origin", "foreign-pages-may-not-log-in")
     ),
     "gives the cookie to scripts": Broken(Mutation(answer=_cookie_for_scripts), ("register-and-log-in",)),
+    "asks readers of a link for a login": Broken(_status("^/api/shared/", 200, 401), ("a-link-shows-the-session",)),
+    "says that every link has expired": Broken(
+        _status("^/api/shared/", 404, 410), ("a-link-that-is-none", "a-deleted-session-has-no-link")
+    ),
+    "lets a link last for ever": Broken(Mutation(request=_no_expiry), ("a-link-that-expires",)),
     "begins the list without a snapshot": Broken(
         _event("snapshot", lambda block: [block.replace(b"snapshot", b"created")]), ("the-list-as-it-changes",)
     ),

@@ -61,6 +61,10 @@ RULES = {
     "cookie; 401 is one text for unknown user and wrong password; 409 taken, whatever the case of the email.",
     "logins": "GET /api/auth/sessions lists `{id,createdAt,expiresAt,userAgent,current}`; such an id never logs in.",
     "goodbye": "Logout and revocation end open streams within seconds.",
+    "share": "POST /api/sessions/{id}/share `{expiresInDays?: 1..365}` answers `{shareToken, url, expiresAt}`. "
+    "GET /api/shared/{token} and its /events/stream need no login, are read-only, and answer 404 to an unknown token.",
+    "unshare": "DELETE /api/sessions/{id}/share answers 204. An unshared link ends open streams within seconds, and so "
+    "does a deleted session; the link is then 404.",
     "session": "A session is `{id, title, status, provider, model, repositoryUrl, branch, favorite, lastEventId, "
     "createdAt, updatedAt, completedAt, deletedAt}`.",
     "list": "GET /api/sessions?status=&q=&deleted=&limit=&cursor= answers `{sessions, nextCursor}`.",

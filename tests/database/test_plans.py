@@ -30,6 +30,9 @@ FROM generate_series(1, 3000) n;
 
 INSERT INTO session_heads (chat_session_id, last_seq, fence, ordinal) SELECT id, 4, 1, 3 FROM chat_sessions;
 
+INSERT INTO shares (chat_session_id, id, expires_at)
+SELECT id, id, CASE WHEN get_byte(uuid_send(id), 0) < 100 THEN now() + interval '1 day' END FROM chat_sessions;
+
 INSERT INTO instances (id, container_id) SELECT md5('i' || n)::uuid, 'i' || n FROM generate_series(0, 5) n;
 
 INSERT INTO runs (chat_session_id, id, prompt_seq, provider, status, owner, end_seq, ended_at, compacted_at)
@@ -167,6 +170,26 @@ async def test_a_request_is_authenticated_by_the_tokens_unique_index(filled: Any
     plan = await plan_of(filled, "users", "authenticate")
     assert indexes_of(plan, "sessions") == {"sessions_token_hash_key"}
     assert indexes_of(plan, "users") == {"users_pkey"}
+
+
+async def test_share_links_are_found_by_their_ids(filled: Any) -> None:
+    plan = await plan_of(filled, "sharing", "find_shared")
+    assert indexes_of(plan, "shares") == {"shares_id_key"}
+    assert indexes_of(plan, "chat_sessions") == {"chat_sessions_pkey"}
+    assert indexes_of(plan, "session_heads") == {"session_heads_pkey"}
+
+
+async def test_what_stands_behind_all_open_streams_is_asked_by_keys(filled: Any) -> None:
+    plan = await plan_of(filled, "access", "find_valid_passes")
+    assert indexes_of(plan, "sessions") == {"sessions_pkey"}
+    assert indexes_of(plan, "shares") == {"shares_id_key"}
+    assert indexes_of(plan, "chat_sessions") == {"chat_sessions_pkey"}
+
+
+async def test_a_session_is_shared_and_unshared_by_its_key(filled: Any) -> None:
+    assert indexes_of(await plan_of(filled, "sharing", "share_session"), "chat_sessions") == {"chat_sessions_pkey"}
+    for name in ("unshare_session", "drop_share"):
+        assert indexes_of(await plan_of(filled, "sharing", name), "shares") == {"shares_pkey"}
 
 
 async def test_what_a_prompt_can_choose_from_is_read_by_keys(filled: Any) -> None:

@@ -125,6 +125,8 @@ async def test_a_malformed_id_is_not_found(user: Client, bad: str) -> None:
         await user.get(f"/api/sessions/{bad}/events/stream"),
         await user.post(f"/api/sessions/{bad}/send", {"message": "x"}),
         await user.post(f"/api/sessions/{bad}/interrupt"),
+        await user.post(f"/api/sessions/{bad}/share"),
+        await user.delete(f"/api/sessions/{bad}/share"),
         await user.delete(f"/api/auth/sessions/{bad}"),
     ]
     assert {(answer.status, answer.code) for answer in asked} == {(404, "not_found")}
@@ -149,6 +151,8 @@ async def test_somebody_elses_session_answers_exactly_like_one_that_does_not_exi
             await same.post(f"/api/sessions/{session_id}/send", {"message": "x", "onBusy": "interrupt"}),
             await same.post(f"/api/sessions/{session_id}/interrupt"),
             await same.post(f"/api/sessions/{session_id}/interrupt", {"runId": str(uuid4())}),
+            await same.post(f"/api/sessions/{session_id}/share", {"expiresInDays": 1}),
+            await same.delete(f"/api/sessions/{session_id}/share"),
             await same.post("/api/execute-remote", {"userRequest": "x", "websiteSessionId": session_id}),
         ]
         assert {(answer.status, answer.code) for answer in answers} == {(404, "not_found")}

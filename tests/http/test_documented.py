@@ -21,7 +21,8 @@ PROMISED = {
     "/api/sessions": {"get"}, "/api/sessions/updates": {"get"}, "/api/sessions/{id}": {"get", "patch", "delete"},
     "/api/sessions/{id}/restore": {"post"}, "/api/sessions/{id}/events": {"get"},
     "/api/sessions/{id}/events/stream": {"get"}, "/api/sessions/{id}/send": {"post"},
-    "/api/sessions/{id}/interrupt": {"post"}, "/api/user/credentials": {"get"},
+    "/api/sessions/{id}/interrupt": {"post"}, "/api/sessions/{id}/share": {"post", "delete"},
+    "/api/shared/{token}": {"get"}, "/api/shared/{token}/events/stream": {"get"}, "/api/user/credentials": {"get"},
     "/api/user/credentials/{provider}": {"put", "delete"}, "/api/user/preferences": {"get", "patch"},
     "/api/providers": {"get"}, "/health": {"get"}, "/live": {"get"}, "/ready": {"get"},
     "/health/status": {"get"}, "/metrics": {"get"}, "/api/openapi.json": {"get"},
@@ -42,7 +43,7 @@ async def test_the_document_lists_every_route_and_no_other(app: Running, documen
     served = set()
     for route in app.replica.application.router.routes():
         path = route.resource.canonical if route.resource is not None else ""
-        if path != "/" and not path.startswith("/assets/") and route.method != "HEAD":
+        if path != "/" and not path.startswith(("/assets/", "/shared/")) and route.method != "HEAD":
             served.add((route.method.lower(), path))
     assert listed == served
 

@@ -76,6 +76,7 @@ class Known:
     run: str
     login: str
     email: str
+    share: str
 
     @property
     def ids(self) -> st.SearchStrategy[str]:
@@ -164,7 +165,12 @@ class Description:
         parameters = operation.get("parameters", [])
         segment = known.ids | known.ids | st.sampled_from(SEGMENTS) | st.binary(max_size=8).map(quote)
         named = path.replace("{provider}", "anthropic")
-        target = segment.map(lambda one: named.replace("{id}", one)) if "{id}" in path else st.just(named)
+        tokens = st.just(known.share) | segment
+        target = (
+            segment.map(lambda one: named.replace("{id}", one))
+            if "{id}" in path
+            else tokens.map(lambda one: named.replace("{token}", one))
+        )
         query: dict[str, st.SearchStrategy[str]] = {"unknown": st.sampled_from(VALUES)}
         fields = {name: st.sampled_from(FIELDS + own) for name, own in ODD_FIELDS.items()}
         described_fields = ["X-Request-ID"]
@@ -258,7 +264,8 @@ class Company:
         stranger = await self._app.register()
         own, other = await user.start(TINY), await stranger.start(TINY)
         login = (await user.get("/api/auth/session")).json()["session"]["id"]
-        return Known(own["sessionId"], other["sessionId"], own["runId"], login, self._email)
+        share = (await stranger.post(f"/api/sessions/{other['sessionId']}/share")).json()["shareToken"]
+        return Known(own["sessionId"], other["sessionId"], own["runId"], login, self._email, share)
 
     async def join(self) -> None:
         self._bearer = await self._app.register(self._email)

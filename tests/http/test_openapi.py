@@ -17,10 +17,13 @@ MOST_SECONDS = 120
 
 async def test_the_document_and_the_answers_agree(app: Running, tmp_path: Path) -> None:
     user, leaver = await app.register(), new_email()
-    await app.register(leaver)
+    other = await app.register(leaver)
     session_id, busy_session_id = await user.finish(SHORT), (await user.start(LONG))["sessionId"]
     (tmp_path / "sessions.txt").write_text(f'"{session_id}"\n')
     (tmp_path / "busy-sessions.txt").write_text(f'"{busy_session_id}"\n')
+    # Of a session that the user cannot delete.
+    share = (await other.post(f"/api/sessions/{await other.finish(SHORT)}/share")).json()["shareToken"]
+    (tmp_path / "shares.txt").write_text(f'"{share}"\n')
     shutil.copy(Path(__file__).with_name("schemathesis.toml"), tmp_path)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{app.origin}/api/openapi.json", "--no-color"),

@@ -7,18 +7,14 @@ import pytest
 from aiohttp import web
 
 from tests.http.client import LONG, Client, Running
+from tests.http.conftest import StartReplica
 from tests.http.wire import Connection
 from tests.support.waiting import eventually
-from webedt.http.log_stream import LogStream
 from webedt.http.stream_registry import AStreams
 
 
 def tasks_of_streams() -> list[str]:
     return [task.get_name() for task in asyncio.all_tasks() if task.get_name() == "stream"]
-
-
-def streams_of(app: Running) -> list[LogStream]:
-    return [stream for slot in app.service(AStreams)._wheel for stream in slot]
 
 
 async def test_nothing_of_the_request_is_left_while_a_stream_rests(app: Running, user: Client) -> None:
@@ -40,7 +36,7 @@ async def test_a_stream_at_rest_is_given_back_when_its_client_leaves(app: Runnin
         await stream.until("caught_up")
         await eventually(lambda: not tasks_of_streams(), "it is at rest")
     await eventually(lambda: not app.service(AStreams).active, "it is gone")
-    assert not app.service(AStreams)._users
+    assert not app.service(AStreams)._held
 
 
 async def test_a_client_that_sends_more_is_not_listened_to(app: Running, user: Client) -> None:
@@ -57,14 +53,16 @@ async def test_a_client_that_sends_more_is_not_listened_to(app: Running, user: C
     await eventually(lambda: not app.service(AStreams).active, "it is gone")
 
 
-async def test_streams_that_were_not_drained_are_cut_when_the_registry_stops(app: Running, user: Client) -> None:
-    session_id = (await user.start(LONG))["sessionId"]
-    async with Connection(app.port) as connection:
-        connection.request("GET", f"/api/resume/{session_id}", user.headers)
-        await connection.head()
-        await eventually(lambda: streams_of(app), "it is open")
-        await app.service(AStreams)._cut_off()
-        assert not app.service(AStreams).active
-        with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
-            async with asyncio.timeout(5):
-                await connection.reader.readexactly(1 << 24)
+async def test_streams_that_were_not_drained_are_cut_when_the_registry_stops(start: StartReplica) -> None:
+    async with start() as app:
+        user = await app.register()
+        session_id = (await user.start(LONG))["sessionId"]
+        async with Connection(app.port) as connection:
+            connection.request("GET", f"/api/resume/{session_id}", user.headers)
+            await connection.head()
+            await eventually(lambda: app.open_streams("resume") == 1, "it is open")
+            await app.service(AStreams)._cut_off()
+            assert not app.service(AStreams).active
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+                async with asyncio.timeout(5):
+                    await connection.reader.readexactly(1 << 24)

@@ -239,7 +239,7 @@ def test_no_stream_is_silent_for_long_enough_to_be_cut_by_a_proxy_after_16_secon
     async def work() -> None:
         streams = Streams(Metrics("test"), 1000)
         streams._background.start("keep-alives", streams._turn_wheel())
-        who: Any = SimpleNamespace(user=SimpleNamespace(id=uuid4()), session=SimpleNamespace(id=uuid4()))
+        who: Any = SimpleNamespace(pass_id=uuid4(), counts_as=uuid4())
         for _ in range(50):
             stream = Listening()
             with streams.opened(stream, who, "resume"):

@@ -1,6 +1,7 @@
 """Users and their login sessions."""
 
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
@@ -22,9 +23,28 @@ class LoginSession(msgspec.Struct, frozen=True):
     user_agent: str | None = None
 
 
+class PassHolder(Protocol):
+    """Who opens a stream. `pass_id`: the login or share link that must hold for as long as the stream is open;
+    `counts_as`: whose limit the stream counts against, a user's or a share link's."""
+
+    @property
+    def pass_id(self) -> UUID: ...
+
+    @property
+    def counts_as(self) -> UUID: ...
+
+
 class Principal(msgspec.Struct, frozen=True):
     """Who makes a request: a user and the login that says so. `extended`: the login was prolonged by this request."""
 
     user: User
     session: LoginSession
     extended: bool = False
+
+    @property
+    def pass_id(self) -> UUID:
+        return self.session.id
+
+    @property
+    def counts_as(self) -> UUID:
+        return self.user.id

@@ -20,6 +20,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 MAX_BODY_BYTES = 10 * 1024 * 1024
 LARGE_BODY_BYTES = 128 * 1024
 MAX_DEPTH = 50
+MAX_INTEGER = 2**53
 BODY_SECONDS = 60.0
 
 
@@ -93,6 +94,8 @@ def _clean(value: Any, depth: int = 0) -> Any:
             return {clean_text(key): _clean(item, depth + 1) for key, item in value.items()}
         case list():
             return [_clean(item, depth + 1) for item in value]
+        case float() if value.is_integer() and abs(value) < MAX_INTEGER:
+            return int(value)  # JSON has one kind of number: 7.0 is 7
     return value
 
 

@@ -40,7 +40,7 @@ from webedt.telemetry.metrics import Metrics
 
 _SANE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 UNMATCHED = "unmatched"
-QUIET_ROUTES = frozenset({"/health", "/live", "/ready", "/metrics", "/", "/assets/{name}"})
+QUIET_ROUTES = frozenset({"/health", "/live", "/ready", "/metrics", "/", "/assets/{name}", "/shared/{token}"})
 PREPARED = web.RequestKey("prepared", bool)
 EXTENDED = web.RequestKey("extended", tuple[Principal, str])
 SERVER = "webedt"
@@ -147,7 +147,7 @@ class Pipeline:
                 except Exception as error:
                     if isinstance(error, ConnectionResetError) and _is_gone(request):
                         raise asyncio.CancelledError from None  # nobody is left to be answered
-                    response = self._refuse(request, route, error)
+                    response = self._refuse(request, label, route, error)
                     status = response.status
                     return response
                 finally:
@@ -155,9 +155,10 @@ class Pipeline:
 
         return run
 
-    def _refuse(self, request: web.Request, route: Route | None, error: Exception) -> web.Response:
+    def _refuse(self, request: web.Request, label: str, route: Route | None, error: Exception) -> web.Response:
         if not isinstance(error, AppError):
-            self._log.error("request_failed", path=request.path, exc_info=error)
+            # The route, here as everywhere, and never the path: the token of a share link is part of it.
+            self._log.error("request_failed", route=label, exc_info=error)
             error = InternalError("Something went wrong here.")
         if request.get(PREPARED) and request.transport is not None:
             # A stream has begun: another answer into it would be garbage, and a cut is what its reader resumes from.

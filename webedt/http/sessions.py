@@ -5,7 +5,7 @@ import binascii
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -86,15 +86,16 @@ LAST_EVENT_ID = (
 def session_routes(services: SessionServices) -> list[Route]:
     sessions = services.sessions
 
-    async def _stream(request: web.Request, *, follow: bool) -> web.StreamResponse:
+    async def _stream(request: web.Request, kind: Literal["resume", "follow"]) -> web.StreamResponse:
         who = principal(request)
         session_id = path_id(request, "id", "session")
         deltas = query_switch(request, "deltas", default=True)
         await sessions.head(who.user.id, session_id)
-        return await stream_session(services, request, who, session_id, follow=follow, deltas=deltas)
+        headers = {"X-Session-ID": str(session_id)}
+        return await stream_session(services, request, who, session_id, kind, headers, deltas=deltas)
 
     # Not functions around it: each would keep a frame for as long as a stream is open.
-    resume, follow = partial(_stream, follow=False), partial(_stream, follow=True)
+    resume, follow = partial(_stream, kind="resume"), partial(_stream, kind="follow")
 
     async def events(request: web.Request) -> web.StreamResponse:
         who = principal(request)

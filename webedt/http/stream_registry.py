@@ -1,4 +1,6 @@
-"""All open streams of this replica: how many a user may have, keep-alives, who may still read, the end at shutdown."""
+"""All open streams of this replica: how many a user or a share link may have, keep-alives, who may still read, and the
+end at shutdown.
+"""
 
 import asyncio
 import contextlib
@@ -11,9 +13,9 @@ from uuid import UUID
 
 from webedt.bus.interface import ABus, Topic
 from webedt.domain.errors import RateLimited, Unavailable
-from webedt.domain.users import Principal
+from webedt.domain.users import PassHolder
 from webedt.kernel import AService, Background, BaseService
-from webedt.services.auth import AAuth
+from webedt.services.access import AAccess
 from webedt.telemetry.metrics import Metrics
 
 T = TypeVar("T")
@@ -22,7 +24,7 @@ KEEP_ALIVE_SECONDS = 15
 ACCESS_SWEEP_SECONDS = 1.5
 DRAINED_SECONDS = 5.0
 CUT_SECONDS = 1.0
-KINDS = ("resume", "follow", "execute", "updates", "poll")
+KINDS = ("resume", "follow", "shared", "execute", "updates", "poll")
 
 
 class OpenStream(Protocol):
@@ -48,14 +50,14 @@ class AStreams(AService):
     """Events written to readers; streams add to it, the metric follows at scrape."""
 
     @abstractmethod
-    def admitted(self, who: Principal) -> AbstractContextManager["Place"]:
-        """Count one stream of the user's for a block, which begins before the stream does: many that come at once
-        are all counted. A stream that outlives the block has the place `hold` it. Raises `Unavailable` while draining
-        and `RateLimited` when the user has too many."""
+    def admitted(self, who: PassHolder) -> AbstractContextManager["Place"]:
+        """Count one stream of the user's, or of the share link's, for a block, which begins before the stream does:
+        many that come at once are all counted. A stream that outlives the block has the place `hold` it. Raises
+        `Unavailable` while draining and `RateLimited` when the user or the link has too many."""
 
     @abstractmethod
-    def opened(self, stream: OpenStream, who: Principal, kind: str) -> AbstractContextManager[None]:
-        """Keep `stream` among the open ones for a block. `kind`: resume, follow, execute, updates or poll."""
+    def opened(self, stream: OpenStream, who: PassHolder, kind: str) -> AbstractContextManager[None]:
+        """Keep `stream` among the open ones for a block. `kind`: one of `KINDS`."""
 
     @abstractmethod
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -75,13 +77,13 @@ class AStreams(AService):
 
 
 class Streams(BaseService, AStreams):
-    def __init__(self, metrics: Metrics, max_per_user: int) -> None:
+    def __init__(self, metrics: Metrics, max_per_holder: int) -> None:
         self._metrics = metrics
-        self._max_per_user = max_per_user
+        self._max_per_holder = max_per_holder
         self._wheel: list[dict[OpenStream, UUID]] = [{} for _ in range(KEEP_ALIVE_SECONDS)]
         self._hand = 0
         self._kinds: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
-        self._users: Counter[UUID] = Counter()
+        self._held: Counter[UUID] = Counter()
         self._draining = False
         self._look = asyncio.Event()
         self._all_gone = asyncio.Event()
@@ -92,7 +94,7 @@ class Streams(BaseService, AStreams):
         self._reported = 0
 
     async def initialize(self) -> None:
-        self._auth = self.services.get(AAuth)
+        self._access = self.services.get(AAccess)
         bus = self.services.get(ABus)
         bus.subscribe(Topic.ACCESS, self._access_changed)
         self._metrics.observe(self._observe)
@@ -110,29 +112,29 @@ class Streams(BaseService, AStreams):
     def active(self) -> int:
         return sum(len(slot) for slot in self._wheel)
 
-    def admitted(self, who: Principal) -> AbstractContextManager["Place"]:
-        return Place(self, who.user.id, who.session.id)
+    def admitted(self, who: PassHolder) -> AbstractContextManager["Place"]:
+        return Place(self, who)
 
-    def opened(self, stream: OpenStream, who: Principal, kind: str) -> AbstractContextManager[None]:
-        return _Opened(self, stream, who.session.id, kind)
+    def opened(self, stream: OpenStream, who: PassHolder, kind: str) -> AbstractContextManager[None]:
+        return _Opened(self, stream, who.pass_id, kind)
 
-    def count_in(self, user_id: UUID) -> None:
+    def count_in(self, holder_id: UUID) -> None:
         if self._draining:
             raise Unavailable("This replica is shutting down; ask again.", retry_after_seconds=1)
-        if self._users[user_id] >= self._max_per_user:
-            raise RateLimited(f"At most {self._max_per_user} streams at a time.", retry_after_seconds=5)
-        self._users[user_id] += 1
+        if self._held[holder_id] >= self._max_per_holder:
+            raise RateLimited(f"At most {self._max_per_holder} streams at a time.", retry_after_seconds=5)
+        self._held[holder_id] += 1
 
-    def count_out(self, user_id: UUID) -> None:
-        self._users[user_id] -= 1
-        if not self._users[user_id]:
-            del self._users[user_id]
+    def count_out(self, holder_id: UUID) -> None:
+        self._held[holder_id] -= 1
+        if not self._held[holder_id]:
+            del self._held[holder_id]
 
-    def put(self, stream: OpenStream, login_id: UUID, kind: str) -> dict[OpenStream, UUID]:
+    def put(self, stream: OpenStream, pass_id: UUID, kind: str) -> dict[OpenStream, UUID]:
         """Returns the slot that the stream stands in."""
         # The slot just passed: its turn comes in a full round, so the first keep-alive after 15 s.
         slot = self._wheel[self._hand - 1]
-        slot[stream] = login_id
+        slot[stream] = pass_id
         self._kinds[kind] += 1
         if self._draining:
             stream.finish(draining=True)
@@ -188,7 +190,7 @@ class Streams(BaseService, AStreams):
         self._look.set()
 
     async def _check_access_for_ever(self) -> None:
-        """One question for all open streams: which logins behind them still hold? The others end (G9)."""
+        """One question for all open streams: which logins and share links behind them hold? The others end (G9)."""
         while True:
             try:
                 async with asyncio.timeout(ACCESS_SWEEP_SECONDS):
@@ -196,19 +198,19 @@ class Streams(BaseService, AStreams):
             except TimeoutError:
                 pass
             self._look.clear()
-            behind = {login_id for slot in self._wheel for login_id in slot.values()}
+            behind = {pass_id for slot in self._wheel for pass_id in slot.values()}
             if not behind:
                 continue
             try:
-                valid = await self._auth.still_valid(list(behind))
+                valid = await self._access.still_valid(list(behind))
             except Exception as error:
                 # Nobody is thrown out because the database cannot be asked; it is asked again.
                 self.log.debug("access_not_checked", error=repr(error))
                 await asyncio.sleep(0.5)
                 continue
             for slot in self._wheel:
-                for stream, login_id in list(slot.items()):
-                    if login_id in behind and login_id not in valid:
+                for stream, pass_id in list(slot.items()):
+                    if pass_id in behind and pass_id not in valid:
                         stream.finish(draining=False)
 
     def _observe(self) -> None:
@@ -222,47 +224,47 @@ class Streams(BaseService, AStreams):
 
 
 class Place:
-    """One stream among those of its user, counted from before it begins: for a block, or until `leave` once `hold` has
-    put it among the open ones."""
+    """One stream among those of its user or link, counted from before it begins: for a block, or until `leave` once
+    `hold` has put it among the open ones."""
 
-    __slots__ = ("_kind", "_login_id", "_slot", "_stream", "_streams", "_user_id")
+    __slots__ = ("_holder_id", "_kind", "_pass_id", "_slot", "_stream", "_streams")
 
-    def __init__(self, streams: Streams, user_id: UUID, login_id: UUID) -> None:
+    def __init__(self, streams: Streams, who: PassHolder) -> None:
         self._streams = streams
-        self._user_id = user_id
-        self._login_id = login_id
+        self._holder_id = who.counts_as
+        self._pass_id = who.pass_id
         self._stream: OpenStream | None = None
 
     def hold(self, stream: OpenStream, kind: str) -> None:
         self._stream, self._kind = stream, kind
-        self._slot = self._streams.put(stream, self._login_id, kind)
+        self._slot = self._streams.put(stream, self._pass_id, kind)
 
     def leave(self) -> None:
         if self._stream is not None:
             self._streams.take(self._stream, self._kind, self._slot)
             self._stream = None
-        self._streams.count_out(self._user_id)
+        self._streams.count_out(self._holder_id)
 
     def __enter__(self) -> "Place":
-        self._streams.count_in(self._user_id)
+        self._streams.count_in(self._holder_id)
         return self
 
     def __exit__(self, *_error: object) -> None:
         if self._stream is None:
-            self._streams.count_out(self._user_id)
+            self._streams.count_out(self._holder_id)
 
 
 class _Opened:
-    __slots__ = ("_kind", "_login_id", "_slot", "_stream", "_streams")
+    __slots__ = ("_kind", "_pass_id", "_slot", "_stream", "_streams")
 
-    def __init__(self, streams: Streams, stream: OpenStream, login_id: UUID, kind: str) -> None:
+    def __init__(self, streams: Streams, stream: OpenStream, pass_id: UUID, kind: str) -> None:
         self._streams = streams
         self._stream = stream
-        self._login_id = login_id
+        self._pass_id = pass_id
         self._kind = kind
 
     def __enter__(self) -> None:
-        self._slot = self._streams.put(self._stream, self._login_id, self._kind)
+        self._slot = self._streams.put(self._stream, self._pass_id, self._kind)
 
     def __exit__(self, *_error: object) -> None:
         self._streams.take(self._stream, self._kind, self._slot)

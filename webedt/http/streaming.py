@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 from aiohttp import HttpVersion11, web
 
 from webedt.domain.errors import Unavailable
-from webedt.domain.users import Principal
+from webedt.domain.users import PassHolder
 from webedt.http.context import no_content
 from webedt.http.log_stream import LogStream, Until
 from webedt.http.problems import SSE_HEADERS
@@ -31,20 +32,26 @@ class StreamServices(ServiceContainer):
 
 
 async def stream_session(
-    services: StreamServices, request: web.Request, who: Principal, session_id: UUID, *, follow: bool, deltas: bool
+    services: StreamServices,
+    request: web.Request,
+    who: PassHolder,
+    session_id: UUID,
+    kind: Literal["resume", "follow", "shared"],
+    headers: dict[str, str],
+    *,
+    deltas: bool,
 ) -> web.StreamResponse:
-    """`follow`: stay open over later runs; else end when nothing is queued or running, 204 if that is so at once."""
+    """`resume`: end when nothing is queued or running, 204 if that is so at once. The others stay open."""
     with services.streams.admitted(who) as place:
-        stream = _new_stream(services, request, Until.NEVER if follow else Until.IDLE)
+        stream = _new_stream(services, request, Until.IDLE if kind == "resume" else Until.NEVER)
         tail = services.tails.open(TailKey(session_id, deltas), stream)
         try:
             await _refresh(tail.refresh())
             given = request.headers.get("Last-Event-ID")
             beginning = stream.begin_at(request.query.get("lastEventId") if given is None else given, tail)
-            if follow or not stream.nothing_to_say(tail):
-                headers = {"X-Session-ID": str(session_id)}
+            if kind != "resume" or not stream.nothing_to_say(tail):
                 response = await _begin(request, beginning, headers)
-                return _let_go(request, response, stream, tail, place, "follow" if follow else "resume")
+                return _let_go(request, response, stream, tail, place, kind)
         except BaseException:
             services.tails.close(tail, stream)
             raise

@@ -1,4 +1,6 @@
-"""The web page at `/` and its assets: read once at start, served from memory, compressed, never guessed."""
+"""The web page at `/`, the same below `/shared/`, and its assets: read once at start, served from memory, compressed,
+never guessed.
+"""
 
 import gzip
 import hashlib
@@ -14,6 +16,8 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+# What belongs to a share link: its token is in the path, which nobody may keep, pass on or list.
+SHARED_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"}
 MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -45,6 +49,12 @@ def web_routes(assets: dict[str, Asset]) -> list[Route]:
     async def index(request: web.Request) -> web.StreamResponse:
         return _serve(request, assets["index.html"])
 
+    async def shared(request: web.Request) -> web.StreamResponse:
+        # Whether the link holds, the page asks.
+        answer = _serve(request, assets["index.html"])
+        answer.headers.update(SHARED_HEADERS)
+        return answer
+
     async def asset(request: web.Request) -> web.StreamResponse:
         found = assets.get(request.match_info["name"])
         if found is None:
@@ -55,6 +65,10 @@ def web_routes(assets: dict[str, Asset]) -> list[Route]:
         Route(
             method="GET", path="/", handler=index, summary="The web page", access=Access.PUBLIC,
             needs_database=False, documented=False,
+        ),
+        Route(
+            method="GET", path="/shared/{token}", handler=shared, summary="The web page for a share link",
+            access=Access.PUBLIC, needs_database=False, documented=False,
         ),
         Route(
             method="GET", path="/assets/{name}", handler=asset, summary="Its assets", access=Access.PUBLIC,

@@ -62,10 +62,6 @@ class AAuth(AService):
     @abstractmethod
     async def revoke_all(self, user_id: UUID) -> None: ...
 
-    @abstractmethod
-    async def still_valid(self, login_ids: Sequence[UUID]) -> set[UUID]:
-        """Which of these logins still hold."""
-
 
 class Auth(BaseService, AAuth):
     def __init__(self, secret: str, attempts_per_minute: int) -> None:
@@ -155,9 +151,6 @@ class Auth(BaseService, AAuth):
 
         rows = await self.with_transaction(work)
         self._bus.publish(Topic.ACCESS, [row["id"] for row in rows])
-
-    async def still_valid(self, login_ids: Sequence[UUID]) -> set[UUID]:
-        return {row["id"] for row in await self._database.fetch(self._sql["find_valid_logins"], list(login_ids))}
 
     async def _open(self, user: User, user_agent: str | None) -> tuple[Principal, str]:
         token = secrets.token_urlsafe(TOKEN_BYTES)

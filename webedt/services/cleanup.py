@@ -48,6 +48,7 @@ class Cleanup(BaseService, ACleanup):
         self._lease = lease_seconds
         self._runs = load_queries("runs")
         self._users = load_queries("users")
+        self._shares = load_queries("sharing")
         self._instances = load_queries("instances")
 
     async def initialize(self) -> None:
@@ -108,6 +109,7 @@ class Cleanup(BaseService, ACleanup):
         for query in (
             self._users["purge_logins"],
             self._users["purge_rate_limits"],
+            self._shares["purge_shares"],
             self._runs["purge_idempotency_keys"],
             self._instances["purge_instances"],
         ):

@@ -62,7 +62,8 @@ class ASessions(AService):
 
     @abstractmethod
     async def delete(self, user_id: UUID, session_id: UUID) -> None:
-        """Soft: ends its queued runs, asks the running one to stop, ends its streams. Raises `NotFound`."""
+        """Soft: ends its queued runs, asks the running one to stop, ends its streams. Its share link goes for good:
+        restored, the session is its owner's alone again. Raises `NotFound`."""
 
     @abstractmethod
     async def restore(self, user_id: UUID, session_id: UUID) -> ChatSession:
@@ -73,6 +74,7 @@ class Sessions(BaseService, ASessions):
     def __init__(self) -> None:
         self._sql = load_queries("sessions")
         self._runs = load_queries("runs")
+        self._shares = load_queries("sharing")
 
     async def initialize(self) -> None:
         self._database = self.services.get(ADatabase)
@@ -127,6 +129,7 @@ class Sessions(BaseService, ASessions):
             head = await connection.fetchrow(self._runs["lock_head"], session_id)
             if await connection.fetchval(self._sql["mark_deleted"], session_id, user_id) is None:
                 raise no_such_session()
+            await connection.execute(self._shares["drop_share"], session_id)
             await end_queued_runs(connection, self._runs, session_id, "delete")
             running: UUID | None = head["running_run_id"]
             if running is not None:
