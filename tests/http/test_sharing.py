@@ -16,6 +16,7 @@ from tests.http.conftest import StartReplica
 from tests.http.wire import Answer, events, ids, logged
 from tests.support.waiting import eventually
 from webedt.database.sql import load_queries
+from webedt.services.access import AAccess
 from webedt.services.cleanup import ACleanup
 from webedt.services.sharing import ASharing, Sharing
 from webedt.telemetry.logging import configure_logging
@@ -292,6 +293,7 @@ async def test_a_host_that_is_none_makes_no_link(user: Client, database: Any, ho
     session_id = await user.finish()
     answer = await user.post(f"/api/sessions/{session_id}/share", Host=host)
     assert (answer.status, answer.code) == (400, "invalid_request")
+    assert [one["path"] for one in answer.json()["errors"]] == ["Host"]
     assert await database.fetchval("SELECT count(*) FROM shares WHERE chat_session_id = $1", UUID(session_id)) == 0
 
 
@@ -334,7 +336,8 @@ async def test_streams_end_within_seconds_though_nobody_says_that_their_link_did
 ) -> None:
     """The sweep finds by itself what was revoked, what has expired by the database's clock, and what was deleted."""
     session_ids = [UUID(await user.finish()) for _ in range(4)]
-    links = [await share(user, str(one), expiresInDays=1) for one in session_ids]
+    links = [await share(user, str(one), expiresInDays=1) for one in session_ids[:3]]
+    links.append(await share(user, str(session_ids[3])))
     async with (
         app.nobody.stream(follow(links[0])) as revoked,
         app.nobody.stream(follow(links[1])) as expired,
@@ -352,6 +355,18 @@ async def test_streams_end_within_seconds_though_nobody_says_that_their_link_did
         await user.post(f"/api/sessions/{session_ids[3]}/send", {"message": SHORT})
         await holds.until("completed")
     assert [await refused(app, link) for link in links[:3]] == [NOT_FOUND, GONE, NOT_FOUND]
+
+
+async def test_a_link_holds_no_longer_than_its_session(app: Running, user: Client, database: Any) -> None:
+    """Also for a reader whose tail did not hear of the deletion."""
+    session_ids = [UUID(await user.finish()) for _ in range(3)]
+    for session_id in session_ids:
+        await share(user, str(session_id), **({"expiresInDays": 1} if session_id == session_ids[1] else {}))
+    await database.execute("UPDATE chat_sessions SET deleted_at = now() WHERE id = $1", session_ids[2])
+    rows = await database.fetch("SELECT chat_session_id, id FROM shares WHERE chat_session_id = ANY ($1)", session_ids)
+    link_ids = {row["chat_session_id"]: row["id"] for row in rows}
+    held = await app.service(AAccess).still_valid([*link_ids.values(), uuid4(), *session_ids])
+    assert held == {link_ids[one] for one in session_ids[:2]}
 
 
 async def test_a_stream_that_opens_while_its_link_is_taken_back_ends_too(

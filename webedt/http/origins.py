@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from webedt.config_values import Network
-from webedt.domain.errors import InvalidRequest
+from webedt.domain.errors import FieldError, InvalidRequest
 
 EXPOSED = "X-Session-ID, X-Run-ID, Location, X-Request-ID, X-Container-ID, Retry-After, ETag, Preference-Applied"
 ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Request-ID"
@@ -76,7 +76,7 @@ class Origins:
             forwarded = _first(request, "X-Forwarded-Proto").lower()
             scheme = forwarded if forwarded in ("http", "https") else scheme
         if not _HOST.fullmatch(host):
-            raise InvalidRequest("The Host of the request is none.")
+            raise InvalidRequest("Host names no host.", errors=[FieldError("Host", "must be a name or an address")])
         origin = request.headers.get("Origin", "").lower()
         return f"{origin.partition(':')[0] if _names(origin, host) else scheme}://{host}"
 
