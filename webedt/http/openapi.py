@@ -6,8 +6,40 @@ from typing import Any
 
 import msgspec
 
+from webedt.http.event_shapes import SHAPES
+from webedt.http.examples import EXAMPLES, Example
 from webedt.http.routes import Access, Parameter, Route
 
+DESCRIPTION = """Durable AI streaming on PostgreSQL.
+
+A prompt starts a run. The run belongs to the database, not to a connection: its events have the ids 1, 2, 3, … of their
+session, and any replica streams them from any id, live or long after. Log in with the cookie `webedt_session` or with
+`Authorization: Bearer` and its value. Errors are problems (RFC 9457) with a stable `code`.
+"""
+# The first that a path begins with.
+TAGS = {
+    "/api/auth": ("Accounts", "Register, log in, end logins."),
+    "/api/execute-remote": ("Runs", "Start, follow, interrupt. Runs do not depend on connections."),
+    "/api/resume": ("Runs", ""),
+    "/api/shared": ("Sharing", "Read-only links to a session, live, for anybody who has one."),
+    "/api/sessions/{id}/share": ("Sharing", ""),
+    "/api/sessions/{id}/files": ("Files", "Workspace files of a session."),
+    "/api/sessions/{id}/send": ("Runs", ""),
+    "/api/sessions/{id}/interrupt": ("Runs", ""),
+    "/api/sessions/{id}/events": ("Runs", ""),
+    "/api/sessions": ("Sessions", "The list, and each session's title, favourite and trash."),
+    "/api/user": ("Settings", "Providers, default provider, own API keys."),
+    "/api/providers": ("Settings", ""),
+    "/": ("Operations", "Probes, status and metrics."),
+}
+REFUSALS = {
+    400: "`invalid_request`: the request is not understood; `errors` says which fields",
+    401: "`unauthenticated`: a login is needed",
+    403: "`forbidden`: this page may not act with the user's cookie",
+    404: "`not_found`: there is no such thing, or it is somebody else's",
+    429: "`rate_limited`: too many; `Retry-After` says when to ask again",
+    503: "`unavailable`: not now; `Retry-After` says when to ask again",
+}
 PROBLEM: dict[str, Any] = {
     "type": "object",
     "required": ["type", "title", "status", "code", "detail", "requestId"],
@@ -34,7 +66,8 @@ _REFERENCE = "#/components/schemas/{name}"
 def build_openapi(routes: Sequence[Route], version: str) -> dict[str, Any]:
     """The document for the documented routes."""
     shown = [route for route in routes if route.documented]
-    types = list(dict.fromkeys(item for route in shown for item in (route.body, route.answer) if item is not None))
+    named = [item for route in shown for item in (route.body, route.answer) if item is not None]
+    types = list(dict.fromkeys([*named, *SHAPES.values()]))
     schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
     by_type = dict(zip(types, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
@@ -42,10 +75,18 @@ def build_openapi(routes: Sequence[Route], version: str) -> dict[str, Any]:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_type)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "WebEDT", "version": version, "description": "Durable AI streaming on PostgreSQL."},
+        "info": {
+            "title": "WebEDT",
+            "version": version,
+            "description": DESCRIPTION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/", "description": "This server"}],
+        "tags": [{"name": name, "description": doc} for name, doc in TAGS.values() if doc],
         "paths": paths,
         "components": {
             "schemas": {**components, "Problem": PROBLEM},
+            "responses": {str(status): _problem(doc) for status, doc in REFUSALS.items()},
             "securitySchemes": {
                 "cookie": {"type": "apiKey", "in": "cookie", "name": "webedt_session"},
                 "bearer": {"type": "http", "scheme": "bearer"},
@@ -58,19 +99,19 @@ def _operation(route: Route, schemas: dict[Any, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": f"{route.method.lower()}{re.sub(r'[^a-zA-Z0-9]+', '_', route.path)}".rstrip("_"),
         "summary": route.summary,
+        "tags": [next(name for start, (name, _) in TAGS.items() if route.path.startswith(start))],
         "responses": {str(status): _answer(route, status, schemas) for status in route.statuses},
     }
-    operation["responses"]["default"] = {
-        "description": "A problem (RFC 9457)",
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
+    for status in _refusals(route):
+        operation["responses"].setdefault(str(status), {"$ref": f"#/components/responses/{status}"})
+    operation["responses"]["default"] = _problem("A problem (RFC 9457)")
     described = {item.name for item in route.parameters if item.place == "path"}
     parameters = [_path_parameter(name) for name in _PATH_PARAMETER.findall(route.path) if name not in described]
     parameters += [_parameter(item) for item in route.parameters]
     if parameters:
         operation["parameters"] = parameters
     if route.body is not None:
-        content = {"application/json": {"schema": schemas[route.body]}}
+        content = {"application/json": {"schema": schemas[route.body], "example": _example(route).body}}
         operation["requestBody"] = {"required": route.body_required, "content": content}
     if route.access is Access.USER:
         operation["security"] = [{"cookie": []}, {"bearer": []}]
@@ -84,9 +125,35 @@ def _answer(route: Route, status: int, schemas: dict[Any, Any]) -> dict[str, Any
     if route.media_type != "application/json" and status == 200:
         schema = _event(route.events) if route.events else {"type": "string"}
         answer["content"] = {route.media_type: {"schema": schema}}
+        if (stream := _example(route).stream) is not None:
+            answer["content"][route.media_type]["example"] = stream
     elif route.answer is not None:
         answer["content"] = {"application/json": {"schema": schemas[route.answer]}}
+        if (example := _example(route).answer) is not None and status < 300:
+            answer["content"]["application/json"]["example"] = example
     return answer
+
+
+def _example(route: Route) -> Example:
+    return EXAMPLES.get((route.method, route.path), Example())
+
+
+def _refusals(route: Route) -> list[int]:
+    """What a client should be ready for here, beside what any request may meet."""
+    reasons = {
+        400: route.body is not None or any(one.place in ("query", "header") for one in route.parameters),
+        401: route.access is Access.USER,
+        403: route.access is not Access.PUBLIC and not route.safe,
+        404: "{" in route.path,
+        429: route.streams or route.access is Access.ENTRANCE,
+        503: route.needs_database,
+    }
+    return [status for status, holds in reasons.items() if holds]
+
+
+def _problem(description: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
 
 
 def _event(names: Sequence[str]) -> dict[str, Any]:
@@ -99,7 +166,13 @@ def _event(names: Sequence[str]) -> dict[str, Any]:
             "event": {"type": "string", "enum": list(names)},
             "data": {"type": "string", "contentMediaType": "application/json"},
         },
+        "oneOf": [_kind(name) for name in names],
     }
+
+
+def _kind(name: str) -> dict[str, Any]:
+    data = {"contentSchema": {"$ref": _REFERENCE.format(name=SHAPES[name].__name__)}}
+    return {"title": name, "properties": {"event": {"const": name}, "data": data}}
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
