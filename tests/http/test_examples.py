@@ -1,4 +1,4 @@
-"""The examples of the description are asked of a real replica, and both the document and the replica are held to them."""
+"""The examples of the description are asked of a real replica; document and replica are both held to them."""
 
 import json
 from typing import Any

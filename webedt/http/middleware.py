@@ -40,7 +40,9 @@ from webedt.telemetry.metrics import Metrics
 
 _SANE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 UNMATCHED = "unmatched"
-QUIET_ROUTES = frozenset({"/health", "/live", "/ready", "/metrics", "/", "/assets/{name}", "/shared/{token}"})
+QUIET_ROUTES = frozenset(
+    {"/health", "/live", "/ready", "/metrics", "/", "/api/docs", "/assets/{name}", "/shared/{token}"}
+)
 PREPARED = web.RequestKey("prepared", bool)
 EXTENDED = web.RequestKey("extended", tuple[Principal, str])
 SERVER = "webedt"

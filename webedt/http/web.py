@@ -55,6 +55,9 @@ def web_routes(assets: dict[str, Asset]) -> list[Route]:
         answer.headers.update(SHARED_HEADERS)
         return answer
 
+    async def docs(request: web.Request) -> web.StreamResponse:
+        return _serve(request, assets["docs.html"])
+
     async def asset(request: web.Request) -> web.StreamResponse:
         found = assets.get(request.match_info["name"])
         if found is None:
@@ -68,6 +71,10 @@ def web_routes(assets: dict[str, Asset]) -> list[Route]:
         ),
         Route(
             method="GET", path="/shared/{token}", handler=shared, summary="The web page for a share link",
+            access=Access.PUBLIC, needs_database=False, documented=False,
+        ),
+        Route(
+            method="GET", path="/api/docs", handler=docs, summary="The description of the API as a page",
             access=Access.PUBLIC, needs_database=False, documented=False,
         ),
         Route(
