@@ -18,7 +18,7 @@ pytest.importorskip("webedt.http.files")
 async def test_links_and_files_of_a_session(database_url: str, tmp_path: Path) -> None:
     blob = os.urandom(700_000)
     (tmp_path / "blob.bin").write_bytes(blob)
-    storage = {"FILES_DIRECTORY": str(tmp_path / "files")}
+    storage = {"STORAGE_URL": f"file://{tmp_path}/files"}
     async with start_fleet(database_url, 1, **storage) as fleet, fleet.caller() as caller:
         webedt = CommandLine(tmp_path, fleet[0].url)
         webedt.environment["WEBEDT_TOKEN"] = fleet.token
