@@ -200,6 +200,27 @@ async def test_whoever_detaches_is_told_how_to_come_back_and_the_run_goes_on(
     assert not server.interrupted.is_set()
 
 
+async def test_what_the_shell_wrote_while_it_was_stopped_is_not_overwritten(
+    server: ScriptedServer, webedt: CommandLine
+) -> None:
+    more = asyncio.Event()
+    server.steps = [
+        stream(ACCEPTED, STARTED, delta(3, "before "), then=more.wait, breaks=True),
+        stream(delta(4, "it after "), completed(5)),
+    ]
+    async with webedt.at_terminal("run", "hello") as session:
+        await session.shows("live · answering")
+        os.kill(session.process.pid, signal.SIGSTOP)
+        session.screen.feed("\n$ fg\n")
+        os.kill(session.process.pid, signal.SIGCONT)
+        await session.shows(lambda text: "live · answering" in text.partition("$ fg\n")[2])
+        more.set()
+        assert await session.ended() == 0
+        lines = session.screen.text().splitlines()
+    assert (lines[0], lines[2]) == ("before", "$ fg")
+    assert lines[3].split() == ["it", "after"]
+
+
 async def test_sigterm_gives_the_terminal_back(server: ScriptedServer, webedt: CommandLine) -> None:
     server.steps = [endless(delta(3, "on and on "))]
     async with webedt.at_terminal("run", "hello") as session:

@@ -25,7 +25,6 @@ async def test_every_command_of_a_client_works_on_a_real_replica(database_url: s
     async with start_fleet(database_url, 1) as fleet:
         webedt = CommandLine(tmp_path, fleet[0].url)
         webedt.environment["WEBEDT_TOKEN"] = ""
-        assert (await webedt("whoami")).status == 4
         ended = await webedt("login", EMAIL, "--register", "--password-stdin", stdin=f"{PASSWORD}\n")
         assert (ended.status, ended.err) == (0, "")
 
@@ -46,32 +45,27 @@ async def test_every_command_of_a_client_works_on_a_real_replica(database_url: s
         session_id = detached.out.strip()
         assert f"webedt resume {session_id}" in detached.err
 
-        keys, sent, found, none, refused = await asyncio.gather(
+        keys, sent, found, refused = await asyncio.gather(
             webedt("keys", "list", "--json"),
             webedt("send", session_id[:8], "--json", stdin="more [[tokens=2 rate=0]]"),
             webedt("sessions", "--json", "--q", "rate=20"),
-            webedt("sessions", "--q", "no such title"),
             webedt("run", "x", "--session", session_id[:8], "--on-busy", "reject"),
         )
         assert [key["provider"] for key in objects(keys.out) if key["configured"]] == ["anthropic"]
         assert objects(sent.out)[0] | {"runId": ""} == {"sessionId": session_id, "runId": "", "status": "queued"}
         assert [session["id"] for session in objects(found.out)] == [session_id]
-        assert (none.status, none.out) == (0, "")
-        assert "no such session" in none.err
         assert (refused.status, "--on-busy queue" in refused.err) == (3, True)
 
         interrupted = await webedt("interrupt", session_id[:8], "--json")
         assert objects(interrupted.out)[0]["status"] == "interrupting"
-        resumed, unknown, busy, removed = await asyncio.gather(
+        resumed, unusable, removed = await asyncio.gather(
             webedt("resume", session_id[:8], "--json"),
-            webedt("resume", "0000dead"),
             webedt("run", "x", "--provider", "openai"),
             webedt("keys", "remove", "anthropic"),
         )
         ends = [event["type"] for event in objects(resumed.out) if event["type"] in {"interrupted", "completed"}]
         assert ends == ["interrupted", "completed"]
-        assert (unknown.status, "webedt sessions" in unknown.err) == (3, True)
-        assert (busy.status, "`webedt providers`" in busy.err) == (3, True)
+        assert (unusable.status, "`webedt providers`" in unusable.err) == (3, True)
         assert removed.status == 0
 
         assert (await webedt("logout")).status == 0

@@ -18,7 +18,7 @@ def expected(text: str) -> str:
     return Screen(COLUMNS).feed(text).text()
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(steps=steps)
 def test_text_looks_as_if_there_were_no_live_line(steps: list[str | list[str] | None]) -> None:
     live, screen, written = LiveLine(), Screen(COLUMNS), ""

@@ -156,7 +156,7 @@ def test_any_way_of_arriving_gives_the_same_screen_for_the_sample() -> None:
     assert seen(*SAMPLE).styled() == seen(SAMPLE).styled()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(text=documents, places=st.lists(st.integers(0, 10_000), max_size=8), styled=st.booleans())
 def test_any_way_of_arriving_gives_the_same_screen(text: str, places: list[int], styled: bool) -> None:
     whole = seen(text, styled=styled).styled()
@@ -173,7 +173,7 @@ def test_what_is_shown_is_never_taken_back_and_nothing_steers_the_terminal(text:
         assert not piece.rpartition("\x1b[")[1] or piece.rpartition("\x1b[")[2].startswith("0m")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(words=st.lists(st.text("ab漢é", min_size=1, max_size=9), min_size=1, max_size=40), columns=st.integers(10, 60))
 def test_no_line_of_words_is_longer_than_the_terminal_and_no_word_is_lost(words: list[str], columns: int) -> None:
     screen = seen(" ".join(words), columns=columns)

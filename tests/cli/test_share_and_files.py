@@ -15,6 +15,10 @@ pytest.importorskip("webedt.http.sharing")
 pytest.importorskip("webedt.http.files")
 
 
+def leftovers(folder: Path) -> list[Path]:
+    return list(folder.glob(".webedt-*"))
+
+
 async def test_links_and_files_of_a_session(database_url: str, tmp_path: Path) -> None:
     blob = os.urandom(700_000)
     (tmp_path / "blob.bin").write_bytes(blob)
@@ -51,7 +55,7 @@ async def test_links_and_files_of_a_session(database_url: str, tmp_path: Path) -
         assert printed.out == "from a pipe\x1b[2J"  # a file is a file: its bytes go through a pipe as they are
         assert (refused.status, "--force" in refused.err) == (2, True)
         assert (tmp_path / "blob.bin").read_bytes() == blob
-        assert [path.name for path in tmp_path.glob(".webedt-*")] == []
+        assert leftovers(tmp_path) == []
 
         async with webedt.at_terminal("files", "get", session_id, "note.txt", "-o", "-") as session:
             assert await session.ended() == 0

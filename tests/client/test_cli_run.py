@@ -253,6 +253,11 @@ async def test_a_refusal_is_one_line_that_says_what_to_do(
     assert ended.err.count("\n") == 1
 
 
+async def test_who_asks_too_often_is_told_when_to_come_back(server: ScriptedServer, webedt: CommandLine) -> None:
+    server.steps = [refusal(429, "rate_limited", "Too many requests.", Retry_After="7")]
+    assert await webedt("sessions") == Ended(3, "", "webedt: Too many requests. Try again in 7 s.\n")
+
+
 async def test_a_server_that_is_not_there_is_named(server: ScriptedServer, webedt: CommandLine) -> None:
     await server.stop()
     ended = await webedt("run", "hello", "--retry-for", "0")

@@ -45,6 +45,7 @@ class ControlC:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._on_interrupt)
         loop.add_signal_handler(signal.SIGTERM, self._leave, TERMINATED)
+        loop.add_signal_handler(signal.SIGCONT, self._printer.terminal.renew)
         return self
 
     def __exit__(

@@ -108,6 +108,10 @@ class Terminal:
         if self._progress is not None:
             self._show_line(self._progress)
 
+    def renew(self) -> None:
+        """Somebody else wrote here meanwhile (the shell, while we were stopped): go on where the cursor is now."""
+        self._live = LiveLine()
+
     def close(self) -> None:
         """Remove the progress line."""
         if self._next is not None:
