@@ -1,11 +1,13 @@
 """The line below the text: always last, never in the way, and gone without a trace."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.screen import Screen
 from webedt.cli.live_line import LiveLine
 from webedt.cli.progress import Progress
+from webedt.cli.width import cut, text_width
 
 COLUMNS = 20
 texts = st.text("ab漢é \n", max_size=30)
@@ -65,6 +67,25 @@ def test_a_live_line_that_a_narrower_terminal_has_broken_is_removed_whole() -> N
     live.resize(10)
     screen.feed(live.hide() + live.write("more"))
     assert screen.text() == "text\nmore"
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [("abc", 3), ("漢字", 4), ("e\u0301", 1), ("👩\u200d💻", 4), ("❤\ufe0f", 2), ("a\u00adb", 3), ("\u200b", 0)],
+)
+def test_no_text_is_wider_than_it_is_taken_for(text: str, columns: int) -> None:
+    assert text_width(text) == columns
+
+
+def test_what_does_not_fit_is_cut_between_characters() -> None:
+    assert [cut("漢字 abc", columns) for columns in (8, 7, 4, 3, 1, 0)] == [
+        "漢字 abc",
+        "漢字 a…",
+        "漢…",
+        "漢…",
+        "…",
+        "",
+    ]
 
 
 def test_progress_says_the_most_important_first_and_leaves_out_what_does_not_fit() -> None:

@@ -18,7 +18,9 @@ def char_width(char: str) -> int:
         return 1
     if char == "\ufe0f":
         return 1  # asks for the coloured form of the character before it, which is wide
-    if unicodedata.category(char) in {"Mn", "Me", "Cf"}:
+    category = unicodedata.category(char)
+    # The format characters below these are visible: the soft hyphen, Arabic number signs.
+    if category in {"Mn", "Me"} or (category == "Cf" and char >= "\u200b"):
         return 0
     return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
 
