@@ -253,6 +253,15 @@ async def test_a_refusal_is_one_line_that_says_what_to_do(
     assert ended.err.count("\n") == 1
 
 
+async def test_a_server_that_is_none_is_named_without_letting_it_steer_the_terminal(
+    server: ScriptedServer, webedt: CommandLine
+) -> None:
+    server.steps = [answer(302, None, Location="http://elsewhere/\x9b2J")]
+    ended = await webedt("sessions")
+    assert (ended.status, ended.out) == (5, "")
+    assert "redirects to http://elsewhere/\ufffd2J. Is WEBEDT_URL right?" in ended.err
+
+
 async def test_who_asks_too_often_is_told_when_to_come_back(server: ScriptedServer, webedt: CommandLine) -> None:
     server.steps = [refusal(429, "rate_limited", "Too many requests.", Retry_After="7")]
     assert await webedt("sessions") == Ended(3, "", "webedt: Too many requests. Try again in 7 s.\n")
@@ -352,6 +361,15 @@ async def test_sessions_are_a_table_over_all_pages(server: ScriptedServer, webed
         "/api/sessions?limit=50&status=running&q=a+b",
         "/api/sessions?limit=49&status=running&q=a+b&cursor=more",
     ]
+
+
+async def test_a_list_that_is_not_all_names_the_cursor_to_go_on_from(
+    server: ScriptedServer, webedt: CommandLine
+) -> None:
+    server.steps = [answer(200, {"sessions": [{"id": "second"}], "nextCursor": "third"})]
+    ended = await webedt("sessions", "--limit", "1", "--cursor", "second", "--json")
+    assert ended == Ended(0, '{"id": "second"}\n', "webedt: there are more: --cursor third\n")
+    assert server.requests[0][1] == "/api/sessions?limit=1&cursor=second"
 
 
 async def test_interrupt_names_the_run_or_says_that_there_is_none(server: ScriptedServer, webedt: CommandLine) -> None:

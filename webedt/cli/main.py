@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 
 import webedt
 from webedt.cli.errors import INTERRUPTED, MEANINGS, OUTPUT_CLOSED, CommandError, OutputClosed
+from webedt.cli.safe_text import printable
 
 COMMANDS = (
     ("dev", "start a development server with everything it needs"),
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _flush_output()
         return status
     except CommandError as error:
-        print(f"webedt: {error}", file=sys.stderr)
+        print(f"webedt: {printable(str(error))}", file=sys.stderr)  # servers have a say in it
         return error.exit_status
     except OutputClosed:
         # Otherwise the interpreter tries to flush once more on its way out, and complains.

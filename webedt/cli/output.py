@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,4 +51,4 @@ def print_run(run: RunReference, args: argparse.Namespace) -> None:
         print_json({"sessionId": run.session_id, "runId": run.run_id, "status": run.status})
         return
     print_line(run.session_id)
-    print(f"webedt: {run.status}; `webedt resume {run.session_id}` reads the answer", file=sys.stderr)
+    terminal().notice(f"{run.status}; `webedt resume {run.session_id}` reads the answer")

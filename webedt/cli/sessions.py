@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
         what = "no such session" if args.status or args.q or args.cursor else "no sessions"
         terminal().notice(f'{what}; `webedt run "what to do"` begins one')
     if found.next_cursor is not None:
-        terminal().notice(f"there are more: --cursor {found.next_cursor}")
+        more = f"--limit {2 * args.limit}" if terminal().seen else f"--cursor {found.next_cursor}"
+        terminal().notice(f"there are more: {more}")
     return 0
 
 
