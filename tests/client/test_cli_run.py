@@ -1,15 +1,10 @@
 """`webedt` as a process: what stands on stdout, what on stderr, and the exit status."""
 
 import asyncio
-import contextlib
 import json
-import os
-import pty
 import re
 import signal
-import sys
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -26,64 +21,10 @@ from tests.client.scripted_server import (
     refusal,
     stream,
 )
+from tests.support.command_line import CommandLine, Ended
+from webedt.cli.main import COMMANDS
 
-ROOT = Path(__file__).parents[2]
-# A test run in the background of a shell ignores SIGINT, and its children inherit that.
-START = """
-import runpy, signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-runpy.run_module("webedt", run_name="__main__", alter_sys=True)
-"""
 ACCEPTED = frame(1, "user_message", content=[{"type": "text", "text": "hello"}])
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a process ended."""
-
-    status: int
-    out: str
-    err: str
-
-
-class CommandLine:
-    """Starts `webedt` as somebody with a home directory of their own would."""
-
-    def __init__(self, home: Path, url: str) -> None:
-        self.home = home
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(home),
-            "PYTHONPATH": str(ROOT),
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONWARNINGS": "error",
-            "LANG": "C.UTF-8",
-            "WEBEDT_URL": url,
-            "WEBEDT_TOKEN": "a-token",
-        }
-
-    async def start(
-        self, *arguments: str, environ: Mapping[str, str] | None = None, terminal: int | None = None
-    ) -> asyncio.subprocess.Process:
-        """A process with pipes, or on a terminal."""
-        stream_to = asyncio.subprocess.PIPE if terminal is None else terminal
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            START,
-            *arguments,
-            env={**self.environment, **(environ or {})},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=stream_to,
-            stderr=stream_to,
-        )
-
-    async def __call__(self, *arguments: str, stdin: str = "", environ: Mapping[str, str] | None = None) -> Ended:
-        """A process from start to end."""
-        process = await self.start(*arguments, environ=environ)
-        async with asyncio.timeout(30):
-            out, err = await process.communicate(stdin.encode())
-        return Ended(process.returncode or 0, out.decode(), err.decode())
 
 
 @pytest.fixture
@@ -175,14 +116,14 @@ async def test_a_run_that_somebody_interrupts_ends_with_status_130(server: Scrip
     assert (await webedt("run", "hello")).status == 130
 
 
-async def test_control_c_interrupts_the_run_on_the_server_and_reads_on_to_its_end(
+async def test_control_c_interrupts_the_run_if_that_was_asked_for_and_reads_on_to_its_end(
     server: ScriptedServer, webedt: CommandLine
 ) -> None:
     server.steps = [
         stream(ACCEPTED, delta(2, "on and on"), then=asyncio.Event().wait),
         stream(frame(3, "interrupted", by="user")),
     ]
-    process = await webedt.start("run", "hello")
+    process = await webedt.start("run", "hello", "--on-interrupt", "interrupt")
     assert process.stdout is not None
     async with asyncio.timeout(30):
         printed = await process.stdout.readexactly(len("on and on"))
@@ -192,7 +133,7 @@ async def test_control_c_interrupts_the_run_on_the_server_and_reads_on_to_its_en
     assert ("POST", f"/api/sessions/{SESSION_ID}/interrupt", {"runId": RUN_ID}) in [
         (method, path, body) for method, path, _, body in server.requests
     ]
-    assert f"webedt resume {SESSION_ID}" in err.decode()
+    assert "the run was interrupted" in err.decode()
     assert "Traceback" not in err.decode()
 
 
@@ -203,7 +144,7 @@ async def test_a_second_control_c_leaves_at_once_and_says_how_to_come_back(
         stream(ACCEPTED, delta(2, "on and on"), then=asyncio.Event().wait),
         stream(b": silence\n\n", then=asyncio.Event().wait),
     ]
-    process = await webedt.start("run", "hello")
+    process = await webedt.start("run", "hello", "--on-interrupt", "interrupt")
     assert process.stdout is not None
     async with asyncio.timeout(30):
         await process.stdout.readexactly(len("on and on"))
@@ -214,6 +155,32 @@ async def test_a_second_control_c_leaves_at_once_and_says_how_to_come_back(
     assert process.returncode == 130
     assert f"webedt resume {SESSION_ID}" in err.decode()
     assert "Traceback" not in err.decode()
+
+
+async def test_control_c_where_nobody_can_be_asked_leaves_the_run_alone(
+    server: ScriptedServer, webedt: CommandLine
+) -> None:
+    server.steps = [stream(ACCEPTED, delta(2, "on and on"), then=asyncio.Event().wait)]
+    process = await webedt.start("run", "hello")
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        await process.stdout.readexactly(len("on and on"))
+        process.send_signal(signal.SIGINT)
+        _, err = await process.communicate()
+    assert process.returncode == 130
+    assert err.decode() == f"webedt: left session {SESSION_ID}, it goes on; `webedt resume {SESSION_ID}` reads on\n"
+    assert not server.interrupted.is_set()
+
+
+async def test_control_characters_are_shown_in_a_pipe_and_escaped_in_json(
+    server: ScriptedServer, webedt: CommandLine
+) -> None:
+    hostile = "a\x1b]52;c;aGk=\x07b\x9bc\u202ed"
+    server.steps = [stream(ACCEPTED, message(2, hostile), completed(3))] * 2
+    assert (await webedt("run", "hello")).out == "a␛]52;c;aGk=␇b\ufffdc\ufffdd\n"
+    line = (await webedt("run", "hello", "--json")).out.splitlines()[1]
+    assert json.loads(line)["data"]["content"][0]["text"] == hostile
+    assert line.isprintable()
 
 
 async def test_json_is_one_object_a_line(server: ScriptedServer, webedt: CommandLine) -> None:
@@ -238,14 +205,16 @@ async def test_options_reach_the_server_and_the_prompt_may_come_from_a_pipe(
     server: ScriptedServer, webedt: CommandLine
 ) -> None:
     server.steps = [stream(ACCEPTED, completed(2))]
-    options = ("--session", SESSION_ID, "--provider", "simulated", "--model", "m", "--on-busy", "reject")
-    assert (await webedt("run", "-", *options, stdin="from a pipe")).status == 0
+    options = ("--follow-up", SESSION_ID, "--provider", "simulated", "--model", "m", "--on-busy", "reject")
+    repository = ("--github", "https://github.com/o/r", "--branch", "b")
+    assert (await webedt("run", "-", *options, *repository, stdin="from a pipe")).status == 0
     assert server.requests[0][3] == {
         "userRequest": "from a pipe",
         "websiteSessionId": SESSION_ID,
         "provider": "simulated",
         "model": "m",
         "onBusy": "reject",
+        "github": {"repoUrl": "https://github.com/o/r", "branch": "b"},
     }
 
 
@@ -261,32 +230,47 @@ async def test_a_reader_that_leaves_early_causes_no_complaint(server: ScriptedSe
         more.set()
         assert process.stderr is not None
         assert await process.stderr.read() == b""
-        assert await process.wait() == 1
+        assert await process.wait() == 141
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "expected"),
+    ("status", "code", "detail", "expected", "exit_status"),
     [
-        (401, "unauthenticated", "run `webedt login EMAIL`"),
-        (404, "not_found", "`webedt sessions` lists what is yours"),
-        (409, "conflict", "use --on-busy queue or interrupt"),
-        (500, "internal", "(request r-1)"),
+        (400, "invalid_request", "No.", "No.", 3),
+        (401, "unauthenticated", "No.", "run `webedt login EMAIL`", 4),
+        (404, "not_found", "No.", "`webedt sessions` lists what is yours", 3),
+        (409, "conflict", "The session is busy.", "use --on-busy queue", 3),
+        (500, "internal", "No.", "(request r-1)", 1),
     ],
 )
 async def test_a_refusal_is_one_line_that_says_what_to_do(
-    server: ScriptedServer, webedt: CommandLine, status: int, code: str, expected: str
+    server: ScriptedServer, webedt: CommandLine, status: int, code: str, detail: str, expected: str, exit_status: int
 ) -> None:
-    server.steps = [refusal(status, code, "No.")]
+    server.steps = [refusal(status, code, detail)]
     ended = await webedt("run", "hello", "--session", SESSION_ID)
-    assert (ended.status, ended.out) == (1, "")
+    assert (ended.status, ended.out) == (exit_status, "")
     assert expected in ended.err
     assert ended.err.count("\n") == 1
+
+
+async def test_a_server_that_is_none_is_named_without_letting_it_steer_the_terminal(
+    server: ScriptedServer, webedt: CommandLine
+) -> None:
+    server.steps = [answer(302, None, Location="http://elsewhere/\x9b2J")]
+    ended = await webedt("sessions")
+    assert (ended.status, ended.out) == (5, "")
+    assert "redirects to http://elsewhere/\ufffd2J. Is WEBEDT_URL right?" in ended.err
+
+
+async def test_who_asks_too_often_is_told_when_to_come_back(server: ScriptedServer, webedt: CommandLine) -> None:
+    server.steps = [refusal(429, "rate_limited", "Too many requests.", Retry_After="7")]
+    assert await webedt("sessions") == Ended(3, "", "webedt: Too many requests. Try again in 7 s.\n")
 
 
 async def test_a_server_that_is_not_there_is_named(server: ScriptedServer, webedt: CommandLine) -> None:
     await server.stop()
     ended = await webedt("run", "hello", "--retry-for", "0")
-    assert ended.status == 1
+    assert ended.status == 5
     assert f"cannot reach {server.url}: connection refused. Is the server running there?" in ended.err
     assert ended.err.count("\n") == 1
 
@@ -311,7 +295,7 @@ async def test_login_keeps_the_token_where_only_its_owner_can_read_it(
 ) -> None:
     del webedt.environment["WEBEDT_TOKEN"]
     not_yet = await webedt("sessions")
-    assert not_yet.status == 1
+    assert not_yet.status == 4
     assert "run `webedt login EMAIL`" in not_yet.err
 
     body = {"user": {"email": "ann@example.org"}, "session": {"id": "public", "expiresAt": "2030-01-01T00:00:00Z"}}
@@ -331,7 +315,7 @@ async def test_login_keeps_the_token_where_only_its_owner_can_read_it(
 async def test_a_wrong_password_is_said_so(server: ScriptedServer, webedt: CommandLine) -> None:
     server.steps = [refusal(401, "unauthenticated", "no")]
     ended = await webedt("login", "ann@example.org", "--password-stdin", stdin="wrong\n")
-    assert ended.status == 1
+    assert ended.status == 4
     assert "no such email address and password" in ended.err
 
 
@@ -358,7 +342,7 @@ async def test_sessions_are_a_table_over_all_pages(server: ScriptedServer, webed
         return {
             "id": name,
             "status": "running",
-            "updatedAt": "2026-01-02T03:04:05Z",
+            "updatedAt": "2026-01-02T03:04:05Z" if name == "first" else "2999-01-01T00:00:00Z",
             "provider": "claude",
             "title": "a\nb",
         }
@@ -367,12 +351,25 @@ async def test_sessions_are_a_table_over_all_pages(server: ScriptedServer, webed
         answer(200, {"sessions": [session("first")], "nextCursor": "more"}),
         answer(200, {"sessions": [session("second")], "nextCursor": None}),
     ]
-    ended = await webedt("sessions", "--status", "running", environ={"TZ": "UTC"})
-    assert ended.out.splitlines() == [
-        "ID      STATUS   UPDATED           PROVIDER  TITLE",
-        "first   running  2026-01-02 03:04  claude    a b",
-        "second  running  2026-01-02 03:04  claude    a b",
+    ended = await webedt("sessions", "--status", "running", "--q", "a b")
+    first, second, third = ended.out.splitlines()
+    assert first.split() == ["ID", "STATUS", "AGE", "PROVIDER", "TITLE"]
+    assert first.index("PROVIDER") == second.index("claude") == third.index("claude")
+    assert re.fullmatch(r"first   running  \d+ d  claude    a b", second)
+    assert third.split() == ["second", "running", "0", "s", "claude", "a", "b"]
+    assert [path for _, path, _, _ in server.requests] == [
+        "/api/sessions?limit=50&status=running&q=a+b",
+        "/api/sessions?limit=49&status=running&q=a+b&cursor=more",
     ]
+
+
+async def test_a_list_that_is_not_all_names_the_cursor_to_go_on_from(
+    server: ScriptedServer, webedt: CommandLine
+) -> None:
+    server.steps = [answer(200, {"sessions": [{"id": "second"}], "nextCursor": "third"})]
+    ended = await webedt("sessions", "--limit", "1", "--cursor", "second", "--json")
+    assert ended == Ended(0, '{"id": "second"}\n', "webedt: there are more: --cursor third\n")
+    assert server.requests[0][1] == "/api/sessions?limit=1&cursor=second"
 
 
 async def test_interrupt_names_the_run_or_says_that_there_is_none(server: ScriptedServer, webedt: CommandLine) -> None:
@@ -382,7 +379,7 @@ async def test_interrupt_names_the_run_or_says_that_there_is_none(server: Script
 
     server.interrupt_steps = [refusal(409, "conflict", "no")]
     ended = await webedt("interrupt", SESSION_ID, "--run", RUN_ID)
-    assert (ended.status, ended.out) == (1, "")
+    assert (ended.status, ended.out) == (3, "")
     assert f"run {RUN_ID} has ended" in ended.err
 
 
@@ -399,50 +396,11 @@ async def test_control_c_while_resuming_leaves_the_run_alone(server: ScriptedSer
     assert not server.interrupted.is_set()
 
 
-@pytest.mark.parametrize("colours", [True, False])
-async def test_a_terminal_shows_a_spinner_dimmed_asides_and_a_summary(
-    server: ScriptedServer, webedt: CommandLine, colours: bool
-) -> None:
-    server.steps = [
-        stream(
-            ACCEPTED,
-            frame(2, "thinking_delta", messageId="m1", text="hmm"),
-            delta(3, "evil \x1b]0;title\x07 text"),
-            frame(4, "usage", inputTokens=1000, outputTokens=20),
-            frame(5, "usage", inputTokens=0, outputTokens=0, costUsd=0.125),
-            completed(6),
-        )
-    ]
-    screen, terminal = pty.openpty()
-    environ = {"TERM": "xterm"} if colours else {"TERM": "xterm", "NO_COLOR": "1"}
-    process = await webedt.start("run", "hello", environ=environ, terminal=terminal)
-    os.close(terminal)
-    async with asyncio.timeout(30):
-        shown = await asyncio.to_thread(read_screen, screen)
-        assert await process.wait() == 0
-    assert "⠋ connecting" in shown
-    assert ("\x1b[2mhmm\x1b[22m" in shown) is colours
-    assert "hmm" in shown
-    assert "evil ]0;title text\r\n" in shown
-    without_codes = re.sub(r"\x1b\[[0-9]*[a-zA-Z]", "", shown)
-    assert f"1,000 tokens in, 20 out · $0.12 · 1.5 s · session {SESSION_ID}\r\n" in without_codes
-
-
-def read_screen(descriptor: int) -> str:
-    shown = b""
-    # Linux answers with an error once the other side of a terminal is closed.
-    with contextlib.suppress(OSError):
-        while piece := os.read(descriptor, 65_536):
-            shown += piece
-    os.close(descriptor)
-    return shown.decode()
-
-
 async def test_help_is_there_before_anything_heavy_is_imported(webedt: CommandLine) -> None:
     ended = await webedt("--help", environ={"PYTHONPROFILEIMPORTTIME": "1"})
     assert ended.status == 0
-    for name in ("dev", "serve", "migrate", "check", "login", "run", "resume", "sessions", "interrupt"):
-        assert f"    {name} " in ended.out or f"    {name}\n" in ended.out
+    for name, text in COMMANDS:
+        assert f"    {name:<12}{text}\n" in ended.out
     assert "argparse" in ended.err
     assert "aiohttp" not in ended.err
     assert "asyncio" not in ended.err

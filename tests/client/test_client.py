@@ -291,6 +291,30 @@ async def test_login_uses_the_value_of_the_cookie_as_token(server: ScriptedServe
     assert "Cookie" not in headers
 
 
+async def test_a_run_whose_stream_cannot_begin_is_read_from_the_log(
+    server: ScriptedServer, client: WebEDTClient
+) -> None:
+    ids = {"X-Session-ID": SESSION_ID, "X-Run-ID": RUN_ID}
+    accepted = {"sessionId": SESSION_ID, "runId": RUN_ID, "status": "running"}
+    whole = stream(frame(1, "user_message"), delta(2, "here"), completed(3))
+    server.steps = [answer(202, accepted, **{name.replace("-", "_"): value for name, value in ids.items()}), whole]
+    assert [event.id for event in await read(client.execute("hello"))] == [1, 2, 3]
+    assert server.cursors == ["POST", None]
+
+
+async def test_a_run_is_started_without_being_followed_and_may_name_a_repository(
+    server: ScriptedServer, client: WebEDTClient
+) -> None:
+    accepted = {"sessionId": SESSION_ID, "runId": RUN_ID, "status": "running"}
+    server.steps = [refusal(503, "unavailable", Retry_After="0"), answer(202, accepted)]
+    run = await client.start("hello", repository_url="https://github.com/o/r", branch="main")
+    assert (run.session_id, run.status) == (SESSION_ID, "running")
+    first, second = server.requests
+    assert first[2]["Idempotency-Key"] == second[2]["Idempotency-Key"]
+    assert second[2]["Prefer"] == "respond-async"
+    assert second[3] == {"userRequest": "hello", "github": {"repoUrl": "https://github.com/o/r", "branch": "main"}}
+
+
 async def test_sending_is_repeated_under_one_key_until_it_is_answered(
     server: ScriptedServer, client: WebEDTClient
 ) -> None:

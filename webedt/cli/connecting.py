@@ -7,29 +7,39 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from webedt.cli.credentials import CredentialStore, credentials_path
-from webedt.cli.errors import USAGE, CommandError
+from webedt.cli.errors import FAILURE, NOT_LOGGED_IN, REFUSED, UNREACHABLE, USAGE, CommandError
+from webedt.cli.safe_text import one_line
 from webedt.client import (
     DEFAULT_URL,
+    Conflict,
     ConnectionFailed,
+    Gone,
+    InvalidRequest,
     NotFound,
     Patience,
     ProblemError,
+    RateLimited,
     Unauthenticated,
+    Unavailable,
     WebEDTClient,
     WebEDTError,
 )
 
 
 def server_url() -> str:
-    """`WEBEDT_URL` in one spelling (no trailing slash, lower-case host). Raises CommandError if it is none."""
-    given = os.environ.get("WEBEDT_URL", "").strip() or DEFAULT_URL
+    """`WEBEDT_URL` in one spelling. Raises CommandError if it is no server's address."""
+    return server_address(os.environ.get("WEBEDT_URL", "").strip() or DEFAULT_URL, "WEBEDT_URL")
+
+
+def server_address(given: str, name: str) -> str:
+    """`given` in one spelling (no trailing slash, lower-case host). Raises CommandError that names `name`."""
     try:
         parts = urlsplit(given)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
     if not usable or parts.query or parts.fragment or "@" in parts.netloc:
-        raise CommandError(f"WEBEDT_URL is not a server's address: {given!r} (try {DEFAULT_URL})", exit_status=USAGE)
+        raise CommandError(f"{name} is not a server's address: {given!r} (try {DEFAULT_URL})", exit_status=USAGE)
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 
@@ -45,7 +55,7 @@ def open_client(url: str, *, patience_seconds: float | None = None) -> WebEDTCli
     """
     token = os.environ.get("WEBEDT_TOKEN", "").strip() or stored_logins().token_for(url)
     if not token:
-        raise CommandError(_not_logged_in(url))
+        raise CommandError(_not_logged_in(url), exit_status=NOT_LOGGED_IN)
     patience = Patience()
     if patience_seconds is not None:
         patience = Patience(before_accepted_seconds=patience_seconds, give_up_after_seconds=patience_seconds)
@@ -58,7 +68,15 @@ def explained(url: str) -> Iterator[None]:
     try:
         yield
     except WebEDTError as error:
-        raise CommandError(_explain(error, url)) from error
+        raise CommandError(_explain(error, url), exit_status=_status_of(error)) from error
+
+
+def _status_of(error: WebEDTError) -> int:
+    if isinstance(error, Unauthenticated):
+        return NOT_LOGGED_IN
+    if not isinstance(error, ProblemError) or isinstance(error, Unavailable):
+        return UNREACHABLE
+    return REFUSED if error.status < 500 else FAILURE
 
 
 def _explain(error: WebEDTError, url: str) -> str:
@@ -71,16 +89,26 @@ def _explain(error: WebEDTError, url: str) -> str:
         return _not_logged_in(url)
     if not isinstance(error, ProblemError):
         return f"{error}. Is WEBEDT_URL right?"
-    said = str(error).rstrip(".")
+    said = one_line(str(error)).rstrip(".")
     # A fault of a field that the sentence tells already is not told again.
     faults = [fault for fault in map(_field_fault, error.errors) if fault and not _told(fault, said)]
-    sentence = "; ".join([said, *(fault.rstrip(".") for fault in faults)])
-    if isinstance(error, NotFound):
-        return f"{sentence}. `webedt sessions` lists what is yours."
+    sentence = "; ".join([said, *(one_line(fault).rstrip(".") for fault in faults)])
+    return f"{sentence}{_advice(error)}."
+
+
+def _advice(error: ProblemError) -> str:
+    """What to do next, or what to ask for."""
+    if isinstance(error, NotFound | Gone):
+        return ". `webedt sessions` lists what is yours"
+    if isinstance(error, InvalidRequest) and any("provider" in _field_fault(fault) for fault in error.errors):
+        return ". `webedt providers` says who can answer"
+    if isinstance(error, Conflict) and "busy" in str(error):
+        return ": wait, or use --on-busy queue or --on-busy interrupt"
     if error.retry_after_seconds is not None:
-        return f"{sentence}. Try again in {error.retry_after_seconds:.0f} s."
-    known_by = f" (request {error.request_id})" if error.request_id and error.status >= 500 else ""
-    return f"{sentence}{known_by}."
+        return f". Try again in {error.retry_after_seconds:.0f} s"
+    if isinstance(error, RateLimited):
+        return ". Try again in a minute"
+    return f" (request {one_line(error.request_id)})" if error.request_id and error.status >= 500 else ""
 
 
 def _told(fault: str, said: str) -> bool:
@@ -96,4 +124,4 @@ def _field_fault(fault: Any) -> str:
 
 
 def _not_logged_in(url: str) -> str:
-    return f"not logged in to {url}: run `webedt login EMAIL` (with --register for a new account)"
+    return f"not logged in to {url}, or not any more: run `webedt login EMAIL` (--register for a new account)"

@@ -32,7 +32,17 @@ class CredentialStore:
 
     def save(self, url: str, *, token: str, email: str) -> None:
         """Keep the login to `url` in place of an earlier one; the file is replaced as a whole or not at all."""
-        servers = {**self._read(), url: {"token": token, "email": email}}
+        self._write({**self._read(), url: {"token": token, "email": email}})
+
+    def forget(self, url: str) -> bool:
+        """Remove the login to `url`; False if there was none."""
+        servers = self._read()
+        if servers.pop(url, None) is None:
+            return False
+        self._write(servers)
+        return True
+
+    def _write(self, servers: dict[str, Any]) -> None:
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._replace(json.dumps({"servers": servers}, indent=2, ensure_ascii=False) + "\n")

@@ -2,13 +2,13 @@
 
 import argparse
 import asyncio
-import getpass
 import os
 import sys
 from urllib.parse import urlsplit
 
 from webedt.cli.connecting import explained, server_url, stored_logins
-from webedt.cli.errors import USAGE, CommandError
+from webedt.cli.errors import NOT_LOGGED_IN, REFUSED, CommandError
+from webedt.cli.secrets_input import read_secret
 from webedt.client import Conflict, Login, Unauthenticated, WebEDTClient
 
 LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
@@ -44,23 +44,16 @@ async def _log_in(url: str, email: str, password: str, *, register: bool) -> Log
             return await (client.register if register else client.login)(email, password)
         except Unauthenticated as error:
             advice = "`webedt login EMAIL --register` creates an account"
-            raise CommandError(f"{url} knows no such email address and password; {advice}") from error
+            raise CommandError(
+                f"{url} knows no such email address and password; {advice}", exit_status=NOT_LOGGED_IN
+            ) from error
         except Conflict as error:
-            raise CommandError(f"{email} is registered already: log in without --register") from error
+            what = f"{email} is registered already: log in without --register"
+            raise CommandError(what, exit_status=REFUSED) from error
 
 
 def _read_password(*, from_stdin: bool, twice: bool) -> str:
-    if from_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-    elif not sys.stdin.isatty():
-        raise CommandError("there is no terminal to ask for the password: use --password-stdin", exit_status=USAGE)
-    else:
-        try:
-            password = getpass.getpass("Password: ")
-            if twice and getpass.getpass("Once more: ") != password:
-                raise CommandError("the two passwords differ")
-        except EOFError:
-            password = ""
-    if not password:
-        raise CommandError("the password is empty", exit_status=USAGE)
-    return password
+    advice = "use --password-stdin"
+    return read_secret(
+        "password", "Password: ", from_stdin=from_stdin, again="Once more: " if twice else "", advice=advice
+    )

@@ -1,16 +1,14 @@
-"""`webedt sessions`: the newest sessions as a table."""
+"""`webedt sessions`: your sessions as a table, newest first."""
 
 import argparse
 import asyncio
-import json
-import os
-import shutil
-from datetime import datetime
 from typing import Any
 
 from webedt.cli.connecting import explained, open_client, server_url
-from webedt.cli.terminal import Terminal, printable, standard_terminal
-from webedt.client import WebEDTClient
+from webedt.cli.ids import SHORT_LENGTH
+from webedt.cli.output import print_json, print_table, terminal
+from webedt.cli.times import age
+from webedt.client import SessionPage, WebEDTClient
 
 STATUSES = ("pending", "running", "completed", "failed", "interrupted")
 PAGE_SIZE = 50
@@ -19,68 +17,66 @@ PAGE_SIZE = 50
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `sessions`."""
     parser.add_argument("--status", choices=STATUSES, help="only those in this state (pending: waiting in the queue)")
+    parser.add_argument("--q", metavar="TEXT", help="only those with this text in their title")
     parser.add_argument("--limit", type=_count, default=PAGE_SIZE, metavar="N", help="at most so many (default: 50)")
+    parser.add_argument("--cursor", metavar="CURSOR", help="go on where an earlier list ended; it names the cursor")
     parser.add_argument("--json", action="store_true", help="print one JSON object a session")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the sessions, newest first. Raises CommandError."""
+    """Print the sessions. Raises CommandError."""
     url = server_url()
-    terminal = standard_terminal(os.environ)
     with explained(url):
-        sessions = asyncio.run(_newest(open_client(url), args.status, args.limit))
+        found = asyncio.run(_newest(open_client(url), args))
     if args.json:
-        for session in sessions:
-            terminal.text(json.dumps(session, ensure_ascii=False) + "\n")
-    elif sessions:
-        _print_table(terminal, sessions)
+        for session in found.sessions:
+            print_json(session)
+    elif found.sessions:
+        _print_table(found.sessions)
     else:
-        terminal.notice('no sessions; `webedt run "what to do"` begins one')
+        what = "no such session" if args.status or args.q or args.cursor else "no sessions"
+        terminal().notice(f'{what}; `webedt run "what to do"` begins one')
+    if found.next_cursor is not None:
+        more = f"--limit {2 * args.limit}" if terminal().seen else f"--cursor {found.next_cursor}"
+        terminal().notice(f"there are more: {more}")
     return 0
 
 
-async def _newest(client: WebEDTClient, status: str | None, limit: int) -> list[dict[str, Any]]:
+async def _newest(client: WebEDTClient, args: argparse.Namespace) -> SessionPage:
     sessions: list[dict[str, Any]] = []
-    cursor: str | None = None
+    cursor: str | None = args.cursor
     async with client:
-        while len(sessions) < limit:
-            page = await client.sessions(status=status, limit=min(PAGE_SIZE, limit - len(sessions)), cursor=cursor)
+        while True:
+            size = min(PAGE_SIZE, args.limit - len(sessions))
+            page = await client.sessions(status=args.status, text=args.q, limit=size, cursor=cursor)
             sessions += page.sessions
             cursor = page.next_cursor
-            if cursor is None or not page.sessions:
-                break
-    return sessions
+            if cursor is None or not page.sessions or len(sessions) >= args.limit:
+                return SessionPage(sessions, cursor)
 
 
-def _print_table(terminal: Terminal, sessions: list[dict[str, Any]]) -> None:
-    rows = [("ID", "STATUS", "UPDATED", "PROVIDER", "TITLE"), *map(_row, sessions)]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    # A pipe gets the titles whole; a person gets one line a session.
-    line_width = shutil.get_terminal_size().columns if terminal.interactive else None
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        terminal.text("  ".join([*cells, row[4]])[:line_width].rstrip() + "\n")
+def _print_table(sessions: list[dict[str, Any]]) -> None:
+    length = _id_length(sessions) if terminal().seen else None
+    rows = [
+        (
+            str(session.get("id"))[:length],
+            str(session.get("status") or ""),
+            age(session.get("updatedAt")),
+            str(session.get("provider") or ""),
+            str(session.get("title") or ""),
+        )
+        for session in sessions
+    ]
+    print_table(("ID", "STATUS", "AGE", "PROVIDER", "TITLE"), rows)
 
 
-def _row(session: dict[str, Any]) -> tuple[str, str, str, str, str]:
-    return (
-        _cell(session.get("id")),
-        _cell(session.get("status")),
-        _local_minute(session.get("updatedAt")),
-        _cell(session.get("provider")),
-        _cell(session.get("title")),
-    )
-
-
-def _cell(value: Any) -> str:
-    return " ".join(printable(str(value or "")).split())
-
-
-def _local_minute(value: Any) -> str:
-    try:
-        return datetime.fromisoformat(str(value)).astimezone().strftime("%Y-%m-%d %H:%M")
-    except ValueError:
-        return ""
+def _id_length(sessions: list[dict[str, Any]]) -> int:
+    """A person gets as much of the ids as tells these apart; a pipe gets them whole."""
+    whole = {str(session.get("id")) for session in sessions}
+    length = SHORT_LENGTH
+    while len({one[:length] for one in whole}) < len(whole):
+        length += 1
+    return length
 
 
 def _count(text: str) -> int:

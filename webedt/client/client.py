@@ -8,7 +8,9 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from webedt.client.account import Account
 from webedt.client.errors import ConnectionFailed, ProtocolError, RateLimited, Unavailable
+from webedt.client.files import Files
 from webedt.client.retrying import Backoff, Patience
 from webedt.client.streams import EventStream, Prompt
 from webedt.client.transport import Answer, Deadlines, Transport
@@ -46,6 +48,8 @@ class SessionPage:
 class WebEDTClient:
     """One server, one login. Use it as an async context manager.
 
+    `account` is the user's, `files` are those of sessions.
+
     Every method may raise ConnectionFailed, ProtocolError or a ProblemError (`Unauthenticated`, `NotFound`, …).
     """
 
@@ -59,6 +63,8 @@ class WebEDTClient:
     ) -> None:
         self._transport = Transport(base_url, token, deadlines or Deadlines())
         self._patience = patience or Patience()
+        self.account = Account(self._transport)
+        self.files = Files(self._transport)
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
@@ -85,6 +91,8 @@ class WebEDTClient:
         session_id: str | None = None,
         provider: str | None = None,
         model: str | None = None,
+        repository_url: str | None = None,
+        branch: str | None = None,
         on_busy: str | None = None,
         idempotency_key: str | None = None,
     ) -> EventStream:
@@ -93,10 +101,26 @@ class WebEDTClient:
         `prompt` is text or content blocks, `on_busy` one of `queue`, `interrupt`, `reject`. The iteration raises
         Conflict when the session is busy and `reject` was asked for.
         """
-        optional = {"websiteSessionId": session_id, "provider": provider, "model": model, "onBusy": on_busy}
-        body = {"userRequest": prompt, **_given(optional)}
+        body = _execution(prompt, session_id, provider, model, repository_url, branch, on_busy)
         start = Prompt(body, idempotency_key or str(uuid.uuid4()))
         return EventStream(self._transport, self._patience, prompt=start)
+
+    async def start(
+        self,
+        prompt: str | list[dict[str, Any]],
+        *,
+        session_id: str | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        repository_url: str | None = None,
+        branch: str | None = None,
+        on_busy: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> RunReference:
+        """The same run, without following it. Repeated under the same key until it is answered."""
+        body = _execution(prompt, session_id, provider, model, repository_url, branch, on_busy)
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4()), "Prefer": "respond-async"}
+        return _run_reference(await self._post_repeatedly("/api/execute-remote", body, headers))
 
     def resume(self, session_id: str, after: int = 0, *, run_id: str | None = None) -> EventStream:
         """The events of a session after the id `after`, then live; of one run only, and to its end, with `run_id`."""
@@ -125,14 +149,25 @@ class WebEDTClient:
             return _run_reference(await self._transport.fetch("POST", path, body={}))
         return _run_reference(await self._post_repeatedly(path, {"runId": run_id}, {}))
 
-    async def sessions(self, *, status: str | None = None, limit: int = 50, cursor: str | None = None) -> SessionPage:
-        """One page of the caller's sessions, of one status if given."""
-        query = {"limit": str(limit), **_given({"status": status, "cursor": cursor})}
+    async def sessions(
+        self, *, status: str | None = None, text: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> SessionPage:
+        """One page of the caller's sessions, of one status or with `text` in their title if given."""
+        query = {"limit": str(limit), **_given({"status": status, "q": text, "cursor": cursor})}
         body = (await self._transport.fetch("GET", "/api/sessions", query=query)).body
         sessions, next_cursor = body.get("sessions"), body.get("nextCursor")
         if not isinstance(sessions, list):
             raise ProtocolError("the list of sessions is missing from the answer")
         return SessionPage(sessions, next_cursor if isinstance(next_cursor, str) else None)
+
+    async def share(self, session_id: str, *, days: int | None = None) -> dict[str, Any]:
+        """Let whoever has the link read the session: `{"shareToken", "url", "expiresAt"}`."""
+        body = {} if days is None else {"expiresInDays": days}
+        return (await self._transport.fetch("POST", f"{_session_path(session_id)}/share", body=body)).body
+
+    async def unshare(self, session_id: str) -> None:
+        """End all links to the session, and whatever is read through them."""
+        await self._transport.fetch("DELETE", f"{_session_path(session_id)}/share")
 
     async def _log_in(self, path: str, body: Mapping[str, str]) -> Login:
         answer = await self._transport.fetch("POST", path, body=body)
@@ -157,6 +192,20 @@ class WebEDTClient:
 
 def _session_path(session_id: str) -> str:
     return f"/api/sessions/{quote(session_id, safe='')}"
+
+
+def _execution(
+    prompt: str | list[dict[str, Any]],
+    session_id: str | None,
+    provider: str | None,
+    model: str | None,
+    repository_url: str | None,
+    branch: str | None,
+    on_busy: str | None,
+) -> dict[str, Any]:
+    optional = {"websiteSessionId": session_id, "provider": provider, "model": model, "onBusy": on_busy}
+    repository = {"github": {"repoUrl": repository_url, **_given({"branch": branch})}} if repository_url else {}
+    return {"userRequest": prompt, **_given(optional), **repository}
 
 
 def _given(optional: Mapping[str, str | None]) -> dict[str, str]:

@@ -91,6 +91,10 @@ class EventStream:
                         return
                     self._note_ids(response)
                     backoff.accepted()
+                    if response.status == HTTPStatus.ACCEPTED:
+                        # The run is there, its stream is not: from here on only the log has it.
+                        self._log_was_read = True
+                        raise Unavailable(response.status, detail="the answer cannot be streamed now")
                     async for event in self._read(response):
                         if self._admit(event, connection, backoff):
                             yield event

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -81,14 +81,32 @@ class Transport:
     async def open_stream(
         self, method: str, path: str, *, body: Mapping[str, Any] | None = None, headers: Mapping[str, str]
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A `text/event-stream` (200) or 204, as soon as its headers are there. The body is the caller's to read;
-        failures while reading are translated on the way out."""
+        """A `text/event-stream` (200), 204, or 202 for a run whose stream cannot begin now, as soon as its headers are
+        there. The body is the caller's to read; failures while reading are translated on the way out."""
         limits = aiohttp.ClientTimeout(
             total=None, sock_connect=self._deadlines.connect_seconds, sock_read=self._deadlines.silence_seconds
         )
         async with self._request(method, path, body, {"Accept": "text/event-stream", **headers}, limits) as response:
-            if response.status != HTTPStatus.NO_CONTENT and response.content_type != "text/event-stream":
+            without = response.status in (HTTPStatus.NO_CONTENT, HTTPStatus.ACCEPTED)
+            if not without and response.content_type != "text/event-stream":
                 raise ProtocolError(f"{self.base_url} does not answer like a WebEDT server: no event stream")
+            yield response
+
+    @asynccontextmanager
+    async def open_bytes(
+        self,
+        method: str,
+        path: str,
+        *,
+        data: AsyncIterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A request or an answer that is neither JSON nor a stream of events, in any length; either side may take its
+        time as long as something comes."""
+        limits = aiohttp.ClientTimeout(
+            total=None, sock_connect=self._deadlines.connect_seconds, sock_read=self._deadlines.silence_seconds
+        )
+        async with self._request(method, path, None, headers or {}, limits, data) as response:
             yield response
 
     @asynccontextmanager
@@ -99,6 +117,7 @@ class Transport:
         body: Mapping[str, Any] | None,
         headers: Mapping[str, str],
         limits: aiohttp.ClientTimeout,
+        data: AsyncIterable[bytes] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._http is None:
             raise RuntimeError("the client is used outside its `async with` block")
@@ -108,6 +127,7 @@ class Transport:
                 method,
                 URL(self.base_url + target, encoded=True),
                 json=body,
+                data=data,
                 headers={**login, **headers},
                 timeout=limits,
                 allow_redirects=False,
