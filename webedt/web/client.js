@@ -252,7 +252,6 @@ export function createClient({
       let isOver = false; // the newest event ended a run: perhaps that was all, and 204 says so
       ledger.restart();
       try {
-        await options.beforeConnect?.();
         const { headers, ...what } = next();
         const response = await line.ask({ ...what, headers: { Accept: 'text/event-stream', ...headers } });
         if (response.status === 204 && !isOneRun) return;
