@@ -68,7 +68,7 @@ def _serve(request: web.Request, asset: Asset) -> web.Response:
     headers = {
         "ETag": asset.etag,
         "Cache-Control": "no-cache",
-        "Vary": "Accept-Encoding",
+        "Vary": "Accept-Encoding, Origin",  # pages of other origins may import the client module
         "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     }
     if request.headers.get("If-None-Match") == asset.etag:

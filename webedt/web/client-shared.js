@@ -104,7 +104,7 @@ class Member {
   #upstream = null; // while this tab leads
   #candidacy = new AbortController();
   #said = { state: 'live' }; // the leader's state
-  #isAwaited = false;
+  #askedAt = 0; // since when the leader owes an answer; 0: it owes none
   #tickedAt = Date.now();
 
   constructor({ cursor, ...given }) {
@@ -124,7 +124,8 @@ class Member {
     listen(globalThis, 'pagehide', () => this.#resign());
     listen(globalThis.document, 'resume', () => this.#stand());
     listen(globalThis, 'pageshow', ({ persisted }) => persisted && this.#stand());
-    const ticking = setInterval(() => this.#tick(), this.answerMs);
+    listen(globalThis.document, 'visibilitychange', () => this.#tick());
+    const ticking = setInterval(() => this.#tick(), this.answerMs / 2);
     stream.signal.addEventListener('abort', () => {
       clearInterval(ticking);
       this.#resign();
@@ -225,15 +226,17 @@ class Member {
 
   // Frozen, or hung: who looks at this tab must not wait for the lock. Timers of hidden tabs are late, so those do not ask.
   #tick() {
-    const isLate = Date.now() - this.#tickedAt > 2 * this.answerMs;
-    this.#tickedAt = Date.now();
-    if (this.#upstream || this.#isOver || globalThis.document?.hidden) return void (this.#isAwaited = false);
-    if (this.#isAwaited && !isLate) {
-      this.#isAwaited = false;
-      return this.#stand({ steal: true });
+    const now = Date.now();
+    const wasAsleep = now - this.#tickedAt > 2 * this.answerMs;
+    this.#tickedAt = now;
+    if (this.#upstream || this.#isOver || globalThis.document?.hidden) this.#askedAt = 0;
+    else if (!this.#askedAt || wasAsleep) {
+      this.#askedAt = now;
+      this.channel.postMessage({ kind: 'hello' });
+    } else if (now - this.#askedAt >= this.answerMs) {
+      this.#askedAt = 0;
+      this.#stand({ steal: true });
     }
-    this.#isAwaited = true;
-    this.channel.postMessage({ kind: 'hello' });
   }
 
   // Following the leader -------------------------------------------------------------------------------------------------
@@ -244,7 +247,7 @@ class Member {
       return;
     }
     if (this.#upstream) return; // from one that was leader before
-    this.#isAwaited = false;
+    this.#askedAt = 0;
     if (kind === 'event') this.#absorb(event);
     if (kind === 'end') this.#finish(errorOf(error));
     if (said) this.#said = said;
