@@ -21,6 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PATIENT_MS = 60_000
 IMPATIENT_MS = 300
+SLOWEST_MS = 20_000  # below the time in which a patient tab asks for the leader
 FOLLOW = """async ([token, path, answerMs]) => {
     const { createClient } = await import('/assets/client.js');
     const { shareStreams } = await import('/assets/client-shared.js');
@@ -78,6 +79,7 @@ async def server(
 @pytest_asyncio.fixture(loop_scope="module")
 async def context(own_chromium: Browser) -> AsyncIterator[BrowserContext]:
     opened = await own_chromium.new_context()
+    opened.set_default_timeout(SLOWEST_MS)
     yield opened
     await opened.close()
 
@@ -98,6 +100,15 @@ class Tab:
     async def has(self, count: int) -> None:
         """Until it has seen so many events of the log."""
         await self.page.wait_for_function("(count) => seen.events.filter(({ id }) => id).length >= count", arg=count)
+
+    async def leader(self, candidates: int) -> str:
+        """Which tab holds the connection, once so many others wait for it."""
+
+        async def look() -> Any:
+            locks = await self.page.evaluate("navigator.locks.query()")
+            return len(locks["held"]) == 1 and len(locks["pending"]) == candidates and locks["held"][0]["clientId"]
+
+        return str(await eventually(look, f"one tab leads and {candidates} would like to"))
 
     async def has_ended(self) -> str:
         await self.page.wait_for_function("() => stream.state === 'ended'")
@@ -171,22 +182,23 @@ async def test_a_tab_that_hangs_with_the_connection_is_relieved(server: Running,
     assert server.open_streams("follow") == 1
 
 
-async def test_a_frozen_tab_gives_the_connection_away_and_catches_up_when_it_thaws(
+async def test_a_tab_that_is_frozen_gives_the_connection_away_and_stands_again_when_it_thaws(
     server: Running, context: BrowserContext
 ) -> None:
+    """Told as the browser tells it; that the page really sleeps cannot be had without a window."""
     user = await server.register()
     session_id = await begin(user)
     frozen = await tab(context, server, token(user), session_id)
     await frozen.has(3)
     other = await tab(context, server, token(user), session_id)
     await other.has(5)
-    devtools = await context.new_cdp_session(frozen.page)
-    await devtools.send("Page.setWebLifecycleState", {"state": "frozen"})
-    begun = len(await other.ids)
-    await other.has(begun + 5)
+    leader = await frozen.leader(candidates=1)
+    await frozen.page.evaluate("document.dispatchEvent(new Event('freeze'))")
+    assert await other.leader(candidates=0) != leader
+    await other.has(len(await other.ids) + 5)
+    await frozen.page.evaluate("document.dispatchEvent(new Event('resume'))")
+    assert await other.leader(candidates=1) != leader
     last = await end(user, session_id)
-    await other.has(last)
-    await devtools.send("Page.setWebLifecycleState", {"state": "active"})
     for one in (frozen, other):
         await one.has(last)
         assert await one.ids == list(range(1, last + 1))
