@@ -83,6 +83,26 @@ test('a draining server is left in its own time, and another replica is noticed'
   assert.deepEqual(replicas, [{ container: 'two', previous: 'one' }]);
 });
 
+test('a draining server is not asked at once though a run has ended, nor later than in a minute', async (t) => {
+  const { client } = await serving(t, [stream([done(1), 'retry: 99999999\n', frame(null, 'draining')])]);
+  await new Promise((told) => {
+    const events = client.resume(SESSION, {
+      onEvent() {},
+      onState({ state, retryInMs }) {
+        if (state !== 'reconnecting') return;
+        assert.ok(retryInMs >= 60_000 && retryInMs < 60_003, String(retryInMs));
+        events.close();
+        told();
+      },
+    });
+  });
+});
+
+test('the first event of a new session is missed', async (t) => {
+  const { client } = await serving(t, [stream([frame(2, 'run_started'), caughtUp(2)]), stream([prompt(1), done(2)])]);
+  assert.deepEqual(ids(await read(client.start('hello'))), [1, 2]);
+});
+
 test('what the server asks for by Retry-After is waited for, in seconds or until a date', async (t) => {
   const date = new Date(Date.now() + 3600_000).toUTCString();
   for (const [value, least, most] of [['7', 7000, 7003], [date, 3_590_000, 3_600_003], ['soon', 0, 3]]) {
