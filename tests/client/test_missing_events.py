@@ -13,7 +13,7 @@ from tests.client.scripted_server import (
     frame,
     stream,
 )
-from webedt.client import Event, EventStream, MissingEvents, Patience, WebEDTClient
+from webedt.client import Event, EventStream, MissingEvents, Patience, Retry, WebEDTClient
 from webedt.client.ledger import Ledger
 
 PATIENT = Patience(base_seconds=0.01, cap_seconds=0.02, before_accepted_seconds=10, give_up_after_seconds=10)
@@ -83,6 +83,13 @@ async def test_a_gap_in_the_live_stream_is_told_and_read_again_from_the_last_goo
     assert server.cursors == ["POST", "1"]
 
 
+async def test_gaps_that_are_closed_by_reading_again_do_not_add_up(server: ScriptedServer) -> None:
+    gaps = [stream(delta(number, "x"), caught_up(number), delta(number + 2, "y")) for number in range(2, 8)]
+    server.steps = [*gaps, stream(delta(8, "z"), completed(9)), answer(204)]
+    async with client_of(server) as client:
+        assert await ids(client.resume(SESSION_ID, after=1)) == list(range(2, 10))
+
+
 async def test_events_that_stay_missing_are_an_error(server: ScriptedServer) -> None:
     server.steps = [stream(delta(3, "b"), caught_up(3))] * 9
     async with client_of(server) as client:
@@ -110,7 +117,11 @@ async def test_a_run_that_is_accepted_without_its_stream_is_asked_for_again_unde
     accepted = {"sessionId": SESSION_ID, "runId": "r", "status": "queued"}
     named = {"X_Session_ID": SESSION_ID, "X_Run_ID": "50000000-0000-4000-8000-000000000001"}
     server.steps = [answer(202, accepted, **named), stream(frame(1, "user_message"), completed(2))]
+    retries: list[Retry] = []
     async with client_of(server) as client:
-        assert await ids(client.execute("hello")) == [1, 2]
+        run = client.execute("hello")
+        run.on_retry = retries.append
+        assert await ids(run) == [1, 2]
+    assert "cannot begin yet" in str(retries[0].error)
     assert server.cursors == ["POST", "POST"]
     assert len({headers["Idempotency-Key"] for _, _, headers, _ in server.requests}) == 1
