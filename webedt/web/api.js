@@ -16,5 +16,8 @@ export const getSession = async (id) => (await call('GET', session(id))).session
 export const listSessions = (cursor) => call('GET', `/api/sessions?limit=50${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`);
 export const interrupt = (id, runId) => client.interrupt(id, runId);
 
+export const updatesUrl = () => '/api/sessions/updates';
+export const eventsUrl = (id, lastId) => `${session(id)}/events/stream?lastEventId=${lastId}`;
+
 export const execute = (body, key) => once('/api/execute-remote', body, key, { Prefer: 'respond-async' });
 export const send = (id, body, key) => once(`${session(id)}/send`, body, key);

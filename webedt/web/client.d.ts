@@ -113,7 +113,7 @@ export interface StartOptions extends StreamOptions<SessionEvent> {
 
 export declare class EventStream<E = SessionEvent> implements AsyncIterable<E> {
   constructor(source: (stream: EventStream<E>) => AsyncIterable<E>, options?: StreamOptions<E>);
-  /** Known once the server has accepted the prompt. */
+  /** Known once the server has answered. */
   readonly sessionId: string | null;
   readonly runId: string | null;
   /** The last event that was given: where to go on another time. */
@@ -176,6 +176,8 @@ export interface Client {
   start(prompt: Prompt | RunRequest, options?: StartOptions): EventStream;
   resume(sessionId: string, options?: ReadOptions): EventStream;
   follow(sessionId: string, options?: ReadOptions): EventStream;
+  /** Any path that streams a log, such as that of a shared link. */
+  watch(path: string, options?: ReadOptions): EventStream;
   updates(options?: StreamOptions<ListEvent>): EventStream<ListEvent>;
   send(sessionId: string, message: Prompt, options?: { onBusy?: OnBusy; idempotencyKey?: string; signal?: AbortSignal }): Promise<Accepted>;
   interrupt(sessionId: string, runId?: string, options?: { signal?: AbortSignal }): Promise<Interrupting>;

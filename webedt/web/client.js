@@ -312,10 +312,10 @@ export function createClient({
   const after = ({ cursor }) => (cursor ? { 'Last-Event-ID': cursor } : {});
   const session = (id) => `/api/sessions/${encodeURIComponent(id)}`;
 
-  const events = (pathOf) => (sessionId, { lastEventId = 0, deltas = true, ...options } = {}) => new EventStream((stream) => {
+  const watch = (path, { lastEventId = 0, deltas = true, ...options } = {}) => new EventStream((stream) => {
     const ledger = new Ledger(lastEventId, deltas);
-    Object.assign(stream, { sessionId, lastEventId });
-    return read(stream, ledger, () => ({ path: pathOf(sessionId) + (deltas ? '' : '?deltas=0'), headers: after(ledger) }));
+    stream.lastEventId = lastEventId;
+    return read(stream, ledger, () => ({ path: path + (deltas ? '' : '?deltas=0'), headers: after(ledger) }));
   }, options);
   const resumePath = (id) => `/api/resume/${encodeURIComponent(id)}`;
 
@@ -323,6 +323,7 @@ export function createClient({
     baseUrl,
     token,
     request,
+    watch,
     // A run, to its end. Until an event came, asking again under the same key is the way back.
     start(prompt, { idempotencyKey = newKey(), ...options } = {}) {
       const body = typeof prompt === 'string' || Array.isArray(prompt) ? { userRequest: prompt } : prompt;
@@ -333,8 +334,8 @@ export function createClient({
           : { path: resumePath(stream.sessionId), headers: after(ledger) }), true);
       }, options);
     },
-    resume: events(resumePath), // ends when nothing runs or waits
-    follow: events((id) => `${session(id)}/events/stream`), // stays open
+    resume: (id, options) => watch(resumePath(id), options), // ends when nothing runs or waits
+    follow: (id, options) => watch(`${session(id)}/events/stream`, options), // stays open
     updates: (options) => new EventStream((stream) => read(stream, new Ledger(), () => ({ path: '/api/sessions/updates' })), options),
     send: (sessionId, message, { onBusy, idempotencyKey = newKey(), signal } = {}) => request('POST', `${session(sessionId)}/send`, {
       body: { message, onBusy }, headers: { 'Idempotency-Key': idempotencyKey }, signal, isRepeatable: true,

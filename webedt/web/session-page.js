@@ -1,5 +1,5 @@
 // One open session: reads its log from the start, follows it, sends follow-ups, interrupts.
-import { getSession, interrupt, send } from './api.js';
+import { eventsUrl, getSession, interrupt, send } from './api.js';
 import { composer } from './composer.js';
 import { connectionLabel } from './connection-label.js';
 import { byId, setText } from './dom.js';
@@ -8,7 +8,7 @@ import { problemWords } from './problem.js';
 import { EMPTY, FRAME_TYPES, LOG_TYPES, reduce } from './reducer.js';
 import { activeRun, isOver, statusOf } from './run-state.js';
 import { sessionHeader } from './session-header.js';
-import { followSession } from './stream.js';
+import { follow } from './stream.js';
 import { transcriptView } from './transcript-view.js';
 import { queueWords } from './words.js';
 
@@ -85,7 +85,7 @@ export function openSession(id, { onRefusal }) {
   byId('interrupt').onclick = () => stopRun(activeRun(state)?.runId);
   byId('transcript').onclick = ({ target }) => target.dataset.interrupt && stopRun(target.dataset.interrupt);
   load().catch(() => {}); // the stream meets the same refusal and says it
-  const stop = followSession(id, { lastId: () => state.lastId, types: [...LOG_TYPES, ...FRAME_TYPES], onEvent, onSignal: label.signal, whyRefused });
+  const stop = follow({ url: () => eventsUrl(id, state.lastId), types: [...LOG_TYPES, ...FRAME_TYPES], onEvent, onSignal: label.signal, whyRefused });
 
   return {
     focus: box.focus,

@@ -1,12 +1,12 @@
 // My sessions beside the conversation: live from the update stream, older ones by page.
-import { listSessions } from './api.js';
+import { listSessions, updatesUrl } from './api.js';
 import { connectionLabel } from './connection-label.js';
 import { byId } from './dom.js';
 import { oncePerFrame } from './frame.js';
 import { keyedChildren } from './keyed.js';
 import { reduceList, SNAPSHOT_SIZE, UPDATE_TYPES } from './session-list.js';
 import { sessionLink } from './session-link.js';
-import { followList } from './stream.js';
+import { follow } from './stream.js';
 
 export function openSidebar({ whyRefused, onSessions, onRefusal }) {
   const label = connectionLabel(byId('list-connection'), { onlyTrouble: true });
@@ -42,7 +42,7 @@ export function openSidebar({ whyRefused, onSessions, onRefusal }) {
     }
   };
 
-  const stop = followList({ types: [...UPDATE_TYPES, 'draining'], whyRefused, onSignal: label.signal, onEvent });
+  const stop = follow({ url: updatesUrl, types: [...UPDATE_TYPES, 'draining'], whyRefused, onSignal: label.signal, onEvent });
   function onEvent(type, data) {
     if (type === 'draining') return label.signal('draining');
     if (type === 'snapshot') label.signal('caught_up');

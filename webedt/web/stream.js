@@ -10,11 +10,16 @@ const shared = shareStreams(client);
 // In all tabs, at once: for a logout.
 export const endStreams = shared.end;
 
-// `lastId()` says where the reader stands, each time that it comes back.
-export const followSession = (id, { lastId, ...reader }) => follow((options) => shared.follow(id, { lastEventId: lastId(), ...options }), reader);
-export const followList = (reader) => follow(shared.updates, reader);
+function open(url, options) {
+  const { pathname, searchParams } = new URL(url, location.origin);
+  const lastEventId = Number(searchParams.get('lastEventId'));
+  const [, id] = /^\/api\/sessions\/([^/]+)\/events\/stream$/.exec(pathname) ?? [];
+  if (id) return shared.follow(decodeURIComponent(id), { ...options, lastEventId });
+  return pathname === '/api/sessions/updates' ? shared.updates(options) : client.watch(pathname, { ...options, lastEventId });
+}
 
-function follow(open, { types, onEvent, onSignal, whyRefused }) {
+// `url()` says where the reader stands, each time that it comes back.
+export function follow({ url, types, onEvent, onSignal, whyRefused }) {
   const listeners = new AbortController();
   let stream = null;
   let timer = 0;
@@ -28,7 +33,7 @@ function follow(open, { types, onEvent, onSignal, whyRefused }) {
   function start() {
     close();
     onSignal('connecting');
-    const mine = stream = open({
+    const mine = stream = open(url(), {
       onEvent: ({ id, type, data }) => mine === stream && types.includes(type) && onEvent(type, data, id),
       onState: ({ state }) => mine === stream && SIGNALS[state] && onSignal(SIGNALS[state]),
       onError: (error) => mine === stream && refused(error),
