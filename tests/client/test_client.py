@@ -291,17 +291,6 @@ async def test_login_uses_the_value_of_the_cookie_as_token(server: ScriptedServe
     assert "Cookie" not in headers
 
 
-async def test_a_run_whose_stream_cannot_begin_is_read_from_the_log(
-    server: ScriptedServer, client: WebEDTClient
-) -> None:
-    ids = {"X-Session-ID": SESSION_ID, "X-Run-ID": RUN_ID}
-    accepted = {"sessionId": SESSION_ID, "runId": RUN_ID, "status": "running"}
-    whole = stream(frame(1, "user_message"), delta(2, "here"), completed(3))
-    server.steps = [answer(202, accepted, **{name.replace("-", "_"): value for name, value in ids.items()}), whole]
-    assert [event.id for event in await read(client.execute("hello"))] == [1, 2, 3]
-    assert server.cursors == ["POST", None]
-
-
 async def test_a_run_is_started_without_being_followed_and_may_name_a_repository(
     server: ScriptedServer, client: WebEDTClient
 ) -> None:

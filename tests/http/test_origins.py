@@ -108,6 +108,15 @@ async def test_an_allowed_origin_may_act_and_read(friendly: Running) -> None:
     assert (await friendly.nobody.post("/api/auth/register", body, Origin=FRIEND)).status == 201
 
 
+async def test_an_allowed_origin_may_import_the_client_module(friendly: Running) -> None:
+    page = friendly.nobody.with_headers(Origin=FRIEND)
+    module, types = await page.get("/assets/client.js"), await page.get("/assets/client.d.ts")
+    assert (module.status, types.status) == (200, 200)
+    assert module.head["Content-Type"].startswith("text/javascript")
+    assert module.head["Access-Control-Allow-Origin"] == FRIEND
+    assert "Origin" in module.head["Vary"]
+
+
 async def test_an_allowed_origin_reads_streams(friendly: Running) -> None:
     user = await friendly.register()
     page = friendly.nobody.with_headers(Cookie=f"webedt_session={token(user)}", Origin=FRIEND)

@@ -21,6 +21,15 @@ class ProtocolError(WebEDTError):
     """Something answered, but not in the way of a WebEDT server."""
 
 
+class MissingEvents(ProtocolError):
+    """The stream left events out: it jumped from `after`, the last good one, to `next_id`, and nothing explains it."""
+
+    def __init__(self, after: int, next_id: int) -> None:
+        super().__init__(f"events are missing: {after} was followed by {next_id}")
+        self.after = after
+        self.next_id = next_id
+
+
 class ProblemError(WebEDTError):
     """An answer of status 400 or above, read from `application/problem+json` as far as it was that.
 

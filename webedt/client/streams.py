@@ -1,11 +1,11 @@
 """Following a session or a single run over as many connections as it takes.
 
-Owns the cursor: an event with an id at or below it was seen and is dropped, and every new connection asks for what
-comes after it. Gaps are legal (compaction removes deltas), so only the order is relied upon.
+Owns the cursor: every new connection asks for what comes after it, and a ledger checks that nothing comes twice and
+nothing is missing. What is missing is read again from the last good event.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -14,13 +14,22 @@ from urllib.parse import quote
 
 import aiohttp
 
-from webedt.client.errors import ConnectionFailed, ProtocolError, RateLimited, Unavailable, WebEDTError
+from webedt.client.errors import (
+    ConnectionFailed,
+    MissingEvents,
+    ProtocolError,
+    RateLimited,
+    Unavailable,
+    WebEDTError,
+)
 from webedt.client.events import Event, decode_event
+from webedt.client.ledger import Ledger
 from webedt.client.retrying import Backoff, Patience, Retry
 from webedt.client.sse import Frame, FrameTooLarge, SSEParser
 from webedt.client.transport import Transport
 
 LONGEST_RETRY_SECONDS = 60.0
+MOST_REREADS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +60,12 @@ class EventStream:
     are given and the stream ends with its terminal event, without one it ends when nothing runs or waits any more.
     Iterating again after an interruption (a cancelled wait, say) goes on after `cursor`, the last id that was given.
 
-    `on_retry`, if set, is called before each wait.
+    `on_retry`, if set, is called before each wait; `on_gap`, when events are missing and will be read again.
+    `container` is the replica that answers.
 
     Besides log events it gives `caught_up` and `reset` (the server's log is another one: forget everything, ids start
     over). Raises Unauthenticated, NotFound and the like at once; ConnectionFailed, Unavailable and RateLimited only
-    once patience is gone; ProtocolError when the server breaks the contract.
+    once patience is gone; ProtocolError when the server breaks the contract, as by MissingEvents that stay missing.
     """
 
     def __init__(
@@ -71,19 +81,26 @@ class EventStream:
         self.session_id = session_id
         self.run_id = run_id
         self.cursor = after
+        self.container: str | None = None
         self.on_retry: Callable[[Retry], None] | None = None
+        self.on_gap: Callable[[MissingEvents], None] | None = None
         self._transport = transport
         self._patience = patience
         self._prompt = prompt
         self._log_was_read = False
         self._finished = False
         self._retry_seconds: float | None = None
+        # Where a prompt to an old session stands in its log, its first event says.
+        self._is_placed = prompt is None or "websiteSessionId" not in prompt.body
+        self._ledger = Ledger(after)
+        self._rereads = 0
 
     async def __aiter__(self) -> AsyncGenerator[Event, None]:
         backoff = Backoff(self._patience)
         while not self._finished:
             connection = _Connection()
             failure: WebEDTError | None = None
+            self._ledger.restart(self.cursor if self._is_placed else None)
             try:
                 async with self._connect() as response:
                     if response.status == HTTPStatus.NO_CONTENT:
@@ -92,14 +109,14 @@ class EventStream:
                     self._note_ids(response)
                     backoff.accepted()
                     if response.status == HTTPStatus.ACCEPTED:
-                        # The run is there, its stream is not: from here on only the log has it.
-                        self._log_was_read = True
-                        raise Unavailable(response.status, detail="the answer cannot be streamed now")
+                        raise ConnectionFailed(self._transport.base_url, "the stream cannot begin yet")
                     async for event in self._read(response):
-                        if self._admit(event, connection, backoff):
-                            yield event
-                            if self._is_last(event):
+                        for admitted in self._admit(event, connection, backoff):
+                            yield admitted
+                            if self._is_last(admitted):
                                 return
+            except MissingEvents as error:
+                failure = self._read_again(error)
             except (ConnectionFailed, RateLimited, Unavailable) as error:
                 failure = error
             if failure is None and connection.ended_with_a_run:
@@ -120,6 +137,7 @@ class EventStream:
 
     def _note_ids(self, response: aiohttp.ClientResponse) -> None:
         self.session_id = response.headers.get("X-Session-ID") or self.session_id
+        self.container = response.headers.get("X-Container-ID") or self.container
         if self._prompt is not None:
             self.run_id = self.run_id or response.headers.get("X-Run-ID")
         if not self.session_id or (self._prompt is not None and not self.run_id):
@@ -142,32 +160,44 @@ class EventStream:
         if frame.retry_ms is not None:
             self._retry_seconds = min(frame.retry_ms / 1000, LONGEST_RETRY_SECONDS)
 
-    def _admit(self, event: Event, connection: _Connection, backoff: Backoff) -> bool:
-        """Move the cursor to `event`; False if it is old, somebody else's, or not for the reader."""
+    def _admit(self, event: Event, connection: _Connection, backoff: Backoff) -> Iterator[Event]:
+        """What the reader gets because of `event`; the cursor moves with each of them. Raises MissingEvents."""
         if event.id is None:
             connection.useful = True
             if event.type == "draining":
                 connection.draining = True
-                return False
+                return
             if event.type == "reset":
                 self.cursor = 0
-                self._log_was_read = True
+                self._log_was_read = self._is_placed = True
+                self._ledger.restart(0)
+            last_id = event.data.get("lastEventId")
+            if event.type == "caught_up" and isinstance(last_id, int):
+                self._ledger.settle(last_id)
             backoff.alive()
-            return True
-        if event.id <= self.cursor:
-            return False
-        self.cursor = event.id
-        self._log_was_read = True
-        connection.useful = True
-        connection.last_ends_run = event.ends_run
-        backoff.progress()
-        if self.run_id is None:
-            return True
-        self._finished = self._is_last(event)
-        return event.run_id == self.run_id
+            yield event
+            return
+        for good in self._ledger.take(event):
+            self.cursor = good.id or self.cursor
+            self._log_was_read = self._is_placed = True
+            self._rereads = 0
+            connection.useful = True
+            connection.last_ends_run = good.ends_run
+            backoff.progress()
+            self._finished = self._is_last(good)
+            if self.run_id is None or good.run_id == self.run_id:
+                yield good
 
     def _is_last(self, event: Event) -> bool:
         return event.ends_run and self.run_id is not None and event.run_id == self.run_id
+
+    def _read_again(self, error: MissingEvents) -> MissingEvents:
+        self._rereads += 1
+        if self.on_gap is not None:
+            self.on_gap(error)
+        if self._rereads > MOST_REREADS:
+            raise error
+        return error
 
     def _accept_silence(self) -> None:
         if self.run_id is not None:

@@ -81,14 +81,15 @@ class Transport:
     async def open_stream(
         self, method: str, path: str, *, body: Mapping[str, Any] | None = None, headers: Mapping[str, str]
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A `text/event-stream` (200), 204, or 202 for a run whose stream cannot begin now, as soon as its headers are
-        there. The body is the caller's to read; failures while reading are translated on the way out."""
+        """A `text/event-stream` (200), 204, or 202 (the prompt is accepted, its stream is not to be had now), as soon
+        as its headers are there. The body is the caller's to read; failures while reading are translated on the way
+        out."""
         limits = aiohttp.ClientTimeout(
             total=None, sock_connect=self._deadlines.connect_seconds, sock_read=self._deadlines.silence_seconds
         )
         async with self._request(method, path, body, {"Accept": "text/event-stream", **headers}, limits) as response:
-            without = response.status in (HTTPStatus.NO_CONTENT, HTTPStatus.ACCEPTED)
-            if not without and response.content_type != "text/event-stream":
+            bodiless = (HTTPStatus.NO_CONTENT, HTTPStatus.ACCEPTED)
+            if response.status not in bodiless and response.content_type != "text/event-stream":
                 raise ProtocolError(f"{self.base_url} does not answer like a WebEDT server: no event stream")
             yield response
 

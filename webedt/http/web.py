@@ -21,6 +21,7 @@ SHARED_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
 MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".ts": "text/plain; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
@@ -88,7 +89,7 @@ def _serve(request: web.Request, asset: Asset) -> web.Response:
     headers = {
         "ETag": asset.etag,
         "Cache-Control": "no-cache",
-        "Vary": "Accept-Encoding",
+        "Vary": "Accept-Encoding, Origin",  # pages of other origins may import the client module
         "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     }
     if request.headers.get("If-None-Match") == asset.etag:

@@ -1,26 +1,10 @@
-// The server's answers as values, its refusals as ApiError. The only module that calls fetch.
+// What this page asks the server for. Refusals come as WebEDTError.
+import { createClient } from './client.js';
 
-export class ApiError extends Error {
-  constructor(status, problem, retryAfterSeconds) {
-    super(problem.detail || problem.title || `The server answered ${status}.`);
-    Object.assign(this, { status, code: problem.code ?? '', errors: problem.errors ?? [], retryAfterSeconds });
-  }
-}
+export const client = createClient();
 
-async function call(method, path, body, headers = {}) {
-  const options = { method, headers: { Accept: 'application/json', ...headers } };
-  if (body !== undefined) {
-    options.headers['Content-Type'] = 'application/json';
-    options.body = JSON.stringify(body);
-  }
-  const response = await fetch(path, options).catch(() => {
-    throw new ApiError(0, { code: 'unreachable', detail: 'The server cannot be reached.' });
-  });
-  const answer = await response.json().catch(() => null);
-  if (!response.ok) throw new ApiError(response.status, answer ?? {}, Number(response.headers.get('Retry-After')) || 0);
-  return answer;
-}
-
+const call = (method, path, body) => client.request(method, path, { body });
+const once = (path, body, key, headers) => client.request('POST', path, { body, headers: { ...headers, 'Idempotency-Key': key }, isRepeatable: true });
 const session = (id) => `/api/sessions/${encodeURIComponent(id)}`;
 
 export const whoAmI = () => call('GET', '/api/auth/session');
@@ -30,10 +14,10 @@ export const logout = () => call('POST', '/api/auth/logout');
 
 export const getSession = async (id) => (await call('GET', session(id))).session;
 export const listSessions = (cursor) => call('GET', `/api/sessions?limit=50${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`);
-export const interrupt = (id, runId) => call('POST', `${session(id)}/interrupt`, { runId });
-
-export const execute = (body, key) => call('POST', '/api/execute-remote', body, { Prefer: 'respond-async', 'Idempotency-Key': key });
-export const send = (id, body, key) => call('POST', `${session(id)}/send`, body, { 'Idempotency-Key': key });
+export const interrupt = (id, runId) => client.interrupt(id, runId);
 
 export const updatesUrl = () => '/api/sessions/updates';
 export const eventsUrl = (id, lastId) => `${session(id)}/events/stream?lastEventId=${lastId}`;
+
+export const execute = (body, key) => once('/api/execute-remote', body, key, { Prefer: 'respond-async' });
+export const send = (id, body, key) => once(`${session(id)}/send`, body, key);

@@ -1,38 +1,52 @@
-// Follows one EventSource for as long as the page wants it: reopens it where the reader stands, ends it for hidden tabs.
-// A browser opens six HTTP/1.1 connections a host; tabs that nobody looks at give theirs back.
-const HIDDEN_MS = 5000;
-const LONGEST_WAIT_MS = 15000;
+// How this page follows: one connection for all tabs, and none for tabs that nobody looks at.
+import { client } from './api.js';
+import { shareStreams } from './client-shared.js';
 
+const HIDDEN_MS = 5000;
+const AGAIN_MS = 5000;
+const SIGNALS = { connecting: 'connecting', replaying: 'opened', live: 'caught_up', draining: 'draining', reconnecting: 'lost' };
+const shared = shareStreams(client);
+
+// In all tabs, at once: for a logout.
+export const endStreams = shared.end;
+
+function open(url, options) {
+  const { pathname, searchParams } = new URL(url, location.origin);
+  const lastEventId = Number(searchParams.get('lastEventId'));
+  const [, id] = /^\/api\/sessions\/([^/]+)\/events\/stream$/.exec(pathname) ?? [];
+  if (id) return shared.follow(decodeURIComponent(id), { ...options, lastEventId });
+  return pathname === '/api/sessions/updates' ? shared.updates(options) : client.watch(pathname, { ...options, lastEventId });
+}
+
+// `url()` says where the reader stands, each time that it comes back.
 export function follow({ url, types, onEvent, onSignal, whyRefused }) {
   const listeners = new AbortController();
-  let source = null;
+  let stream = null;
   let timer = 0;
-  let failures = 0;
 
   function close() {
     clearTimeout(timer);
-    source?.close();
-    source = null;
+    stream?.close();
+    stream = null;
   }
 
-  function open() {
+  function start() {
     close();
     onSignal('connecting');
-    const mine = source = new EventSource(url());
-    mine.onopen = () => { failures = 0; onSignal('opened'); };
-    mine.onerror = () => (mine.readyState === EventSource.CLOSED ? refused() : onSignal('lost'));
-    for (const type of types) {
-      mine.addEventListener(type, (event) => mine === source && onEvent(type, JSON.parse(event.data), Number(event.lastEventId)));
-    }
+    const mine = stream = open(url(), {
+      onEvent: ({ id, type, data }) => mine === stream && types.includes(type) && onEvent(type, data, id),
+      onState: ({ state }) => mine === stream && SIGNALS[state] && onSignal(SIGNALS[state]),
+      onError: (error) => mine === stream && refused(error),
+    });
   }
 
-  // An EventSource does not say why it was refused, and never tries again.
-  async function refused() {
+  async function refused(error) {
     close();
+    if (error.code === 'login_changed') return location.reload(); // what stands here is somebody else's
     onSignal('refused');
     if (await whyRefused()) return stop();
-    if (listeners.signal.aborted || source || document.hidden) return;
-    timer = setTimeout(open, Math.min(LONGEST_WAIT_MS, 500 * 2 ** failures++) * (0.5 + Math.random()));
+    if (listeners.signal.aborted || stream || document.hidden) return;
+    timer = setTimeout(start, AGAIN_MS * (0.5 + Math.random()));
   }
 
   function stop() {
@@ -44,11 +58,10 @@ export function follow({ url, types, onEvent, onSignal, whyRefused }) {
   function onVisibility() {
     clearTimeout(timer);
     if (document.hidden) timer = setTimeout(() => { close(); onSignal('paused'); }, HIDDEN_MS);
-    else if (!source) open();
+    else if (!stream) start();
   }
 
   document.addEventListener('visibilitychange', onVisibility, { signal: listeners.signal });
-  addEventListener('online', () => document.hidden || open(), { signal: listeners.signal });
-  open();
+  start();
   return stop;
 }

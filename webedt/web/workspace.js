@@ -5,6 +5,7 @@ import { newSession } from './new-session.js';
 import { routeOf } from './route.js';
 import { openSession } from './session-page.js';
 import { openSidebar } from './sidebar.js';
+import { endStreams } from './stream.js';
 
 export function openWorkspace(user, onLeave) {
   const listeners = new AbortController();
@@ -54,6 +55,7 @@ export function openWorkspace(user, onLeave) {
     setText(byId('logout'), isOut ? 'Log out' : 'Log out (failed, try again)');
     if (!isOut) return;
     leave();
+    endStreams();
     location.hash = '';
   };
   addEventListener('hashchange', show, { signal: listeners.signal });
