@@ -6,7 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from webedt.http.log_stream import GOODBYE_SECONDS, HIGH_WATER, STALL_SECONDS, LogStream, Until
+from webedt.http.event_connection import GOODBYE_SECONDS, HIGH_WATER, STALL_SECONDS
+from webedt.http.log_stream import LogStream, Until
 from webedt.log.chunks import Chunk
 
 

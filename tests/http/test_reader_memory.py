@@ -12,7 +12,8 @@ from tests.http.client import Client, Running
 from tests.http.conftest import StartReplica
 from tests.http.wire import logged
 from tests.support.waiting import eventually
-from webedt.http.log_stream import HIGH_WATER, LogStream
+from webedt.http.event_connection import HIGH_WATER
+from webedt.http.log_stream import LogStream
 from webedt.http.stream_registry import AStreams
 from webedt.log.producer import MAX_GATHERED_BYTES, MAX_GATHERED_EVENTS
 from webedt.log.replay import PAGE_BYTES, PAGE_ROWS
@@ -44,7 +45,7 @@ def small_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     def shrink(transport: asyncio.Transport, _seconds: float) -> None:
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
 
-    monkeypatch.setattr("webedt.http.log_stream.cut_dead_peers", shrink)
+    monkeypatch.setattr("webedt.http.event_connection.cut_dead_peers", shrink)
 
 
 @contextlib.asynccontextmanager

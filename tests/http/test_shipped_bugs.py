@@ -9,7 +9,7 @@ from tests.http.client import LONG, Client, Running
 from tests.http.conftest import StartReplica
 from tests.http.wire import ids, logged
 from webedt.bus.interface import ABus, Topic
-from webedt.http.log_stream import STALL_SECONDS
+from webedt.http.event_connection import STALL_SECONDS
 from webedt.http.stream_registry import AStreams
 
 SHORTER, LONGER = "[[tokens=3 rate=0]]", "[[tokens=9 rate=0]]"

@@ -47,6 +47,7 @@ SMALL = [
     patch("webedt.log.tails.PAGE_BYTES", 45),
     patch("webedt.log.replay.PAGE_BYTES", 25),
     patch("webedt.log.tail.RING_BYTES", 700),
+    patch("webedt.http.event_connection.HIGH_WATER", 150),
     patch("webedt.http.log_stream.HIGH_WATER", 150),
 ]
 

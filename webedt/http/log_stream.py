@@ -5,7 +5,7 @@ Four states, and the step between them that must not be torn apart:
 - *at the head*: no task; the tail pushes each new chunk straight into the socket (one encoding, no wake-up). A reader
   goes to the head only in the very step in which its cursor equals the tail's position, and its task ends with that
   step; whatever is more than a push wakes it, which is a new task;
-- *over*: a frame is never left half-written; the last chunk and the end of the body go out, the socket is closed;
+- *over*: the body ends, and with it the connection (`webedt.http.event_connection`);
 - *lost*: asyncio says so exactly once of every connection, whoever ended it; there alone everything is given back.
 
 The stream is the protocol of its connection: the HTTP server has let go of it (`webedt.http.takeover`), so that at rest
@@ -25,25 +25,14 @@ import structlog
 
 from webedt.domain.errors import Unavailable
 from webedt.domain.events import TYPES
-from webedt.domain.frames import (
-    KEEP_ALIVE,
-    LAST_CHUNK,
-    chunked,
-    control_frame,
-    draining_frames,
-    parse_cursor,
-    retry_frame,
-)
-from webedt.http.sockets import cut_dead_peers
+from webedt.domain.frames import control_frame, parse_cursor, retry_frame
+from webedt.http.event_connection import HIGH_WATER, EventConnection
 from webedt.http.stream_registry import AStreams
 from webedt.log.chunks import Chunk
 from webedt.log.tail import Tail
 from webedt.log.tails import ATails
 
 EVENTS = (*TYPES, "caught_up", "reset", "draining")
-HIGH_WATER = 64 * 1024
-STALL_SECONDS = 90.0
-GOODBYE_SECONDS = 3.0
 UNAVAILABLE_PAUSE_SECONDS = 0.5
 
 
@@ -55,45 +44,40 @@ class Until(Enum):
     NEVER = "never"
 
 
-class Stalled(ConnectionResetError):
-    """The peer took nothing for too long; its connection was cut."""
-
-
 class Held(Protocol):
     """What the stream gives back when it is lost."""
 
     def leave(self) -> None: ...
 
 
-class LogStream(asyncio.Protocol):
-    """A `Reader` of a tail and an `OpenStream` of the registry. Slots: there are thousands of them.
-
-    `is_chunked`: the body goes out in chunks of HTTP/1.1; else it ends with the connection.
-    """
+class LogStream(EventConnection):
+    """A `Reader` of a tail and an `OpenStream` of the registry."""
 
     __slots__ = (
-        *("_caught_up", "_cursor", "_deadline", "_end_seq", "_farewell", "_is_chunked", "_over", "_patience", "_place"),
-        *("_run_id", "_streams", "_tail", "_tails", "_task", "_transport", "_until", "_writable"),
+        "_caught_up",
+        "_cursor",
+        "_end_seq",
+        "_place",
+        "_run_id",
+        "_streams",
+        "_tail",
+        "_tails",
+        "_task",
+        "_until",
     )
 
     def __init__(self, tails: ATails, streams: AStreams, until: Until, *, is_chunked: bool) -> None:
+        super().__init__(is_chunked=is_chunked)
         self._tails = tails
         self._streams = streams
         self._until = until
-        self._is_chunked = is_chunked
         self._cursor = 0
         self._end_seq: int | None = None
         self._run_id: UUID | None = None
         self._caught_up = False
-        self._over = False
-        self._farewell = b""
         self._tail: Tail | None = None
         self._place: Held | None = None
-        self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
-        self._patience: asyncio.Timeout | None = None
-        self._writable: asyncio.Future[None] | None = None
-        self._deadline: asyncio.TimerHandle | None = None
 
     # Before it begins ------------------------------------------------------------------------------------------------
 
@@ -116,10 +100,9 @@ class LogStream(asyncio.Protocol):
     def start(self, transport: asyncio.Transport, tail: Tail, place: Held) -> None:
         """Read on, behind the head and the beginning that were written. From now on the connection is the stream's,
         and so are the tail that was opened for it and its place; it gives them back when the connection is lost."""
-        self._transport = transport
+        self.attach(transport)
         self._tail = tail
         self._place = place
-        cut_dead_peers(transport, STALL_SECONDS)
         self.wake()
 
     # The reader's task, while there is more to do than to be pushed to ------------------------------------------------
@@ -212,84 +195,12 @@ class LogStream(asyncio.Protocol):
             return False
         return True
 
-    def keep_alive(self) -> None:
-        transport = self._transport
-        if transport is None or self._over or transport.is_closing():
-            return
-        if transport.get_write_buffer_size() == 0:
-            self._write(KEEP_ALIVE)
-
-    def finish(self, *, draining: bool) -> None:
-        if not self._over:
-            self._over = True
-            self._farewell = draining_frames() if draining else b""
-            self.wake()
-            if self._patience is not None and not self._patience.expired():
-                self._patience.reschedule(asyncio.get_running_loop().time() + GOODBYE_SECONDS)
-        elif self._deadline is not None:
-            self._cut_in(GOODBYE_SECONDS)  # it is ending by itself, but there is less time for that now
-
-    def cut(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-    # The socket ------------------------------------------------------------------------------------------------------
-
-    def _write(self, payload: bytes) -> None:
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError
-        if payload:
-            transport.write(chunked(payload) if self._is_chunked else payload)
-
-    async def _drained(self) -> None:
-        """Wait until the socket took most of what it was given; cut a peer that takes nothing for too long."""
-        transport = self._transport
-        while transport is not None and (waiting := transport.get_write_buffer_size()) > HIGH_WATER:
-            self._writable = asyncio.get_running_loop().create_future()
-            try:
-                async with asyncio.timeout(GOODBYE_SECONDS if self._over else STALL_SECONDS) as self._patience:
-                    await self._writable
-            except TimeoutError:
-                if self._over or transport.get_write_buffer_size() >= waiting:
-                    self.cut()
-                    raise Stalled from None
-            finally:
-                self._patience = self._writable = None
-
-    def _end(self) -> None:
-        """The body ends, and with it the connection, once everything went out; a peer that takes nothing is cut."""
-        self._write(self._farewell)
-        told, self._over = self._over, True
-        if self._transport is not None:
-            if self._is_chunked:
-                self._transport.write(LAST_CHUNK)
-            self._transport.close()
-            self._cut_in(GOODBYE_SECONDS if told else STALL_SECONDS)
-
-    def _cut_in(self, seconds: float) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = asyncio.get_running_loop().call_later(seconds, self.cut)
-
-    # What asyncio says of the connection -----------------------------------------------------------------------------
-
-    def resume_writing(self) -> None:
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
-
-    def data_received(self, data: bytes) -> None:
-        """Nobody listens: the answer said that it is the last of this connection."""
-
     def connection_lost(self, error: BaseException | None) -> None:
-        self._over = True
-        self._transport = None
+        super().connection_lost(error)
         if self._task is not None:
             self._task.cancel()
-        if self._deadline is not None:
-            self._deadline.cancel()
         if self._tail is not None:
             self._tails.close(self._tail, self)
         if self._place is not None:
             self._place.leave()
-        self._task = self._deadline = self._tail = self._place = None
+        self._task = self._tail = self._place = None

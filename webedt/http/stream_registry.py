@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection, Coroutine, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Protocol, TypeVar
 from uuid import UUID
@@ -115,8 +115,13 @@ class Streams(BaseService, AStreams):
     def admitted(self, who: PassHolder) -> AbstractContextManager["Place"]:
         return Place(self, who)
 
-    def opened(self, stream: OpenStream, who: PassHolder, kind: str) -> AbstractContextManager[None]:
-        return _Opened(self, stream, who.pass_id, kind)
+    @contextlib.contextmanager
+    def opened(self, stream: OpenStream, who: PassHolder, kind: str) -> Iterator[None]:
+        slot = self.put(stream, who.pass_id, kind)
+        try:
+            yield
+        finally:
+            self.take(stream, kind, slot)
 
     def count_in(self, holder_id: UUID) -> None:
         if self._draining:
@@ -220,9 +225,6 @@ class Streams(BaseService, AStreams):
         self._reported = self.sent
 
 
-# Classes and not generators, for every open stream keeps one of each: a generator's frame is ten times as large.
-
-
 class Place:
     """One stream among those of its user or link, counted from before it begins: for a block, or until `leave` once
     `hold` has put it among the open ones."""
@@ -252,19 +254,3 @@ class Place:
     def __exit__(self, *_error: object) -> None:
         if self._stream is None:
             self._streams.count_out(self._holder_id)
-
-
-class _Opened:
-    __slots__ = ("_kind", "_pass_id", "_slot", "_stream", "_streams")
-
-    def __init__(self, streams: Streams, stream: OpenStream, pass_id: UUID, kind: str) -> None:
-        self._streams = streams
-        self._stream = stream
-        self._pass_id = pass_id
-        self._kind = kind
-
-    def __enter__(self) -> None:
-        self._slot = self._streams.put(self._stream, self._pass_id, self._kind)
-
-    def __exit__(self, *_error: object) -> None:
-        self._streams.take(self._stream, self._kind, self._slot)

@@ -10,7 +10,7 @@ from aiohttp_sse import EventSourceResponse
 from webedt.domain.frames import draining_frames, retry_frame
 from webedt.domain.sessions import ChatSession
 from webedt.domain.users import Principal
-from webedt.http.log_stream import GOODBYE_SECONDS, STALL_SECONDS, Stalled
+from webedt.http.event_connection import GOODBYE_SECONDS, STALL_SECONDS, Stalled
 from webedt.http.problems import SSE_HEADERS
 from webedt.http.stream_registry import KEEP_ALIVE_SECONDS, AStreams
 from webedt.services.lists import ALists, Change, Subscription
