@@ -20,6 +20,7 @@ from webedt.http.auth import AuthServices, auth_routes
 from webedt.http.cookies import Cookies
 from webedt.http.credentials import CredentialServices, credential_routes
 from webedt.http.doorkeeper import Doorkeeper
+from webedt.http.files import FileServices, file_routes
 from webedt.http.lifecycle import Lifecycle
 from webedt.http.middleware import Pipeline
 from webedt.http.operations import OperationsServices, operations_routes
@@ -46,6 +47,7 @@ from webedt.services.auth import AAuth, Auth
 from webedt.services.cleanup import ACleanup, Cleanup
 from webedt.services.credentials import ACredentials, Credentials
 from webedt.services.execution import AExecution, Execution
+from webedt.services.files import AFiles, Files
 from webedt.services.fleet_status import AFleetStatus, FleetStatus
 from webedt.services.key_rotation import AKeyRotation, KeyRotation
 from webedt.services.lists import ALists, Lists
@@ -56,6 +58,8 @@ from webedt.services.retention import ARetention, Retention
 from webedt.services.runs import ARuns, Runs
 from webedt.services.sealing import Sealer
 from webedt.services.sessions import ASessions, Sessions
+from webedt.storage.interface import AFileStore
+from webedt.storage.object_store import ObstoreFileStore
 from webedt.telemetry.logging import ALogger, ConsoleLogger
 from webedt.telemetry.metrics import Metrics
 
@@ -92,6 +96,7 @@ def compose(settings: Settings) -> Replica:
         *auth_routes(AuthServices.from_provider(provider), cookies, origins),
         *run_routes(StreamServices.from_provider(provider)),
         *session_routes(SessionServices.from_provider(provider)),
+        *file_routes(FileServices.from_provider(provider), metrics),
         *provider_routes(ProviderServices.from_provider(provider)),
         *credential_routes(CredentialServices.from_provider(provider)),
         *web_routes(load_assets(Path(__file__).parent / "web")),
@@ -154,6 +159,8 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
         + settings.provider_idle_seconds,
     )
     provider.register(ARemoteSync, remote_sync)
+    provider.register(AFileStore, ObstoreFileStore(settings))
+    provider.register(AFiles, Files(settings.storage_quota_bytes))
     retention = Retention(
         compact_after_seconds=settings.compact_after_minutes * 60,
         trash_seconds=settings.trash_retention_days * 86400,

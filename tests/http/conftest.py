@@ -1,8 +1,10 @@
 """Fixtures: a replica that most tests share, each with users of its own; others for tests that need other settings."""
 
 import functools
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import argon2
@@ -25,6 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
+STORAGE = tempfile.TemporaryDirectory(prefix="webedt-files-")
+
+
 def settings_for(database_url: str, **changes: Any) -> Settings:
     usual: dict[str, Any] = {
         "database_url": database_url,
@@ -34,6 +39,7 @@ def settings_for(database_url: str, **changes: Any) -> Settings:
         "log_level": "error",
         "db_pool_min": 1,
         "auth_rate_limit_per_minute": 0,
+        "storage_url": Path(STORAGE.name).as_uri(),
     }
     return Settings(**{**usual, **changes})
 
