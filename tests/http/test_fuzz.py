@@ -165,6 +165,9 @@ class Description:
         segment = known.ids | known.ids | st.sampled_from(SEGMENTS) | st.binary(max_size=8).map(quote)
         named = path.replace("{provider}", "anthropic")
         target = segment.map(lambda one: named.replace("{id}", one)) if "{id}" in path else st.just(named)
+        if "{path}" in path:
+            names = st.sampled_from(["a", "a/b", *SEGMENTS]) | st.binary(max_size=8).map(quote)
+            target = st.builds(lambda where, name: where.replace("{path}", name), target, names)
         query: dict[str, st.SearchStrategy[str]] = {"unknown": st.sampled_from(VALUES)}
         fields = {name: st.sampled_from(FIELDS + own) for name, own in ODD_FIELDS.items()}
         described_fields = ["X-Request-ID"]
@@ -179,7 +182,7 @@ class Description:
                 described_fields.append(one["name"])
         content = operation.get("requestBody", {}).get("content", {})
         body: st.SearchStrategy[bytes | None] = st.none() | RAW if method not in SAFE else st.none()
-        if content:
+        if "application/json" in content:
             described_bodies = self.bodies(content["application/json"]["schema"], known)
             body = described_bodies | described_bodies | st.none()
         return st.builds(

@@ -45,11 +45,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"database       ok  {_without_secret(url)}")
     for url, fault in faults.items():
         print(f"database       {fault}  {_without_secret(url)}")
-    fault = asyncio.run(_check_files(settings))
-    print(f"files          {fault or 'ok'}  {settings.storage_location}{_if_not_shared(settings)}")
+    no_files = asyncio.run(_check_files(settings))
+    print(f"files          {no_files or 'ok'}  {settings.storage_location}{_if_not_shared(settings)}")
     for line in (*_providers(settings), *_stored_keys(settings, sealed)):
         print(line)
-    return 1 if faults or fault else 0
+    return 1 if faults or no_files else 0
 
 
 async def _check(settings: Settings) -> tuple[dict[str, str], dict[bytes, int]]:

@@ -79,19 +79,23 @@ async def send(
     read: Callable[[int, int], Awaitable[bytes]],
     watch: Watch,
 ) -> int:
-    """Write `first`, then what `read` gives for the bytes of `rest`; how many were sent. The connection is cut when
-    the client takes nothing, when the login ends, and when the content is there no more."""
+    """Write `first`, then what `read` gives for the bytes of `rest`; how many were sent. Raises when the client takes
+    nothing, when the login ends, and when the content is there no more: an answer has begun, so the connection is cut.
+    """
     sent, (start, end) = 0, rest
     piece = first
     while piece:
         for offset in range(0, len(piece), SLICE_BYTES):
-            async with asyncio.timeout(IDLE_SECONDS):
-                await response.write(piece[offset : offset + SLICE_BYTES])
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    await response.write(piece[offset : offset + SLICE_BYTES])
+            except TimeoutError:
+                raise InvalidRequest(f"Nothing was taken for {IDLE_SECONDS:g} seconds.") from None
             await watch.look()
         sent += len(piece)
         try:
             piece = await read(start, min(end, start + PIECE_BYTES)) if start < end else b""
         except ObjectMissing:
-            raise NotFound("The file was replaced or removed meanwhile.") from None  # cuts: an answer has begun
+            raise NotFound("The file was replaced or removed meanwhile.") from None
         start += len(piece)
     return sent

@@ -33,6 +33,9 @@ HARMLESS = {
 _BEFORE_PATH = 5  # slashes: /api/sessions/{id}/files/
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
+# For the description; the rules themselves are `webedt.domain.files`.
+_SEGMENT = r"(?!\.{1,2}(/|$))[^\u0000-\u001f\u007f-\u009f\u2028\u2029\\/]+"
+
 
 class FileView(msgspec.Struct, rename="camel"):
     path: str
@@ -66,7 +69,7 @@ PATH = Parameter(
     name="path",
     place="path",
     doc="Slashes are part of it. No segment is empty, `.` or `..`; no backslash, no control character.",
-    schema={"type": "string", "minLength": 1, "maxLength": MAX_PATH_BYTES},
+    schema={"type": "string", "minLength": 1, "maxLength": MAX_PATH_BYTES, "pattern": f"^{_SEGMENT}(/{_SEGMENT})*$"},
 )
 MATCH = _header("If-Match", "Only if the file has one of these entity tags.")
 NONE_MATCH = _header("If-None-Match", "Only if the file has none of these entity tags; `*`: if there is none.")
