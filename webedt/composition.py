@@ -30,6 +30,7 @@ from webedt.http.runs import run_routes
 from webedt.http.sessions import SessionServices, session_routes
 from webedt.http.stream_registry import AStreams, Streams
 from webedt.http.streaming import StreamServices
+from webedt.http.transfers import Transfers
 from webedt.http.web import load_assets, web_routes
 from webedt.kernel import ATransactions, ServiceProvider
 from webedt.log.interface import AEventWriter
@@ -75,6 +76,7 @@ class Replica:
     pipeline: Pipeline
     lifecycle: Lifecycle
     doorkeeper: Doorkeeper
+    transfers: Transfers
 
 
 def compose(settings: Settings) -> Replica:
@@ -85,6 +87,7 @@ def compose(settings: Settings) -> Replica:
     provider = compose_services(settings, identity, metrics)
     lifecycle = Lifecycle()
     doorkeeper = Doorkeeper()
+    transfers = Transfers()
     origins = Origins(settings.allowed_origins, settings.trusted_proxies)
     cookies = Cookies(secure=settings.production)
     pipeline = Pipeline(
@@ -96,14 +99,13 @@ def compose(settings: Settings) -> Replica:
         *auth_routes(AuthServices.from_provider(provider), cookies, origins),
         *run_routes(StreamServices.from_provider(provider)),
         *session_routes(SessionServices.from_provider(provider)),
-        *file_routes(FileServices.from_provider(provider), metrics),
+        *file_routes(FileServices.from_provider(provider), transfers, metrics),
         *provider_routes(ProviderServices.from_provider(provider)),
         *credential_routes(CredentialServices.from_provider(provider)),
         *web_routes(load_assets(Path(__file__).parent / "web")),
     ]
-    return Replica(
-        settings, identity, provider, build_application(pipeline, routes, version), pipeline, lifecycle, doorkeeper
-    )
+    application = build_application(pipeline, routes, version)
+    return Replica(settings, identity, provider, application, pipeline, lifecycle, doorkeeper, transfers)
 
 
 def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -> ServiceProvider:

@@ -99,7 +99,7 @@ class Settings:
     )
     shutdown_timeout_seconds: float = _setting(
         "SHUTDOWN_TIMEOUT_SECONDS",
-        "After that: how long runs that cannot be handed over may go on.",
+        "After that: how long runs that cannot be handed over, and transfers of files, may go on.",
         30.0,
         read.number(float, 0, 3600),
     )

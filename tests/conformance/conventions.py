@@ -19,7 +19,8 @@ ROUTES = {
     "/api/sessions": {"get"}, "/api/sessions/updates": {"get"}, "/api/sessions/{id}": {"get", "patch", "delete"},
     "/api/sessions/{id}/restore": {"post"}, "/api/sessions/{id}/events": {"get"},
     "/api/sessions/{id}/events/stream": {"get"}, "/api/sessions/{id}/send": {"post"},
-    "/api/sessions/{id}/interrupt": {"post"},
+    "/api/sessions/{id}/interrupt": {"post"}, "/api/sessions/{id}/files": {"get"},
+    "/api/sessions/{id}/files/{path}": {"get", "put", "delete"},
 }  # fmt: skip
 
 

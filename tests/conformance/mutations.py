@@ -134,6 +134,16 @@ def _cookie_for_scripts(_request: Request, answer: Answer) -> None:
         answer.put("Set-Cookie", cookie.replace("; HttpOnly", "").replace("HttpOnly;", ""))
 
 
+def _shorten_files(request: Request, answer: Answer) -> None:
+    if request.method == "GET" and "/files/" in request.route and answer.status == 200 and answer.body:
+        answer.body = answer.body[:-1]
+
+
+def _same_tag(request: Request, answer: Answer) -> None:
+    if "/files/" in request.route and answer.get("ETag"):
+        answer.put("ETag", '"always-the-same"')
+
+
 def _no_reject(request: Request) -> None:
     request.body = request.body.replace(b'"reject"', b'"queue"')
 
@@ -232,6 +242,9 @@ BROKEN: dict[str, Broken] = {
     ),
     "forbids what strangers should not find": Broken(_status("/api/(sessions|resume)/", 404, 403), ("malformed-ids",)),
     "sends a page for unknown paths": Broken(Mutation(answer=_page_for_unknown), ("unknown-paths",)),
+    "loses the last byte of a file": Broken(Mutation(answer=_shorten_files), ("a-file-comes-back-as-it-was",)),
+    "tags all files alike": Broken(Mutation(answer=_same_tag), ("a-file-comes-back-as-it-was",)),
+    "forbids strangers' files": Broken(_status("/files", 404, 403), ("another-users-files",)),
     "loses X-Request-ID": Broken(
         Mutation(request=lambda request: request.drop("X-Request-ID")), ("request-id-comes-back",)
     ),

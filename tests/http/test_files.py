@@ -355,10 +355,13 @@ async def test_what_goes_over_the_quota_is_refused_before_it_is_sent_and_while_i
             assert (await connection.reader.readline()).startswith(b"HTTP/1.1 413")
         async with Connection(app.port) as connection:
             connection.request("PUT", f"{files.base}/b", {**headers, "Content-Length": "5"})
-            assert (await connection.reader.readline()).startswith(b"HTTP/1.1 100")
+            assert await connection.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
             connection.send(b"12345")
             assert (await connection.head()).status == 201
         await files.delete("b")
+        async with Connection(app.port) as connection:
+            connection.request("PUT", f"{files.base}/b", {**user.headers, "Content-Length": "9" * 19})
+            assert (await connection.head()).status in (400, 413)
         async with Connection(app.port) as connection:
             connection.request("PUT", f"{files.base}/b", {**user.headers, "Transfer-Encoding": "chunked"})
             connection.send(b"3\r\n123\r\n3\r\n456\r\n0\r\n\r\n")
@@ -520,6 +523,30 @@ async def test_who_moves_too_many_files_at_a_time_waits_and_is_told(user: Client
     await asyncio.gather(*moving, late)
     assert len(entered) == 4
     assert not transfers._users
+
+
+async def test_a_replica_that_stops_lets_files_pass_and_takes_no_more() -> None:
+    transfers, user_id, hurry = Transfers(), uuid4(), asyncio.Event()
+    leave, entered = asyncio.Event(), asyncio.Event()
+
+    async def move() -> None:
+        async with transfers.place(user_id):
+            entered.set()
+            await leave.wait()
+
+    moving = asyncio.create_task(move())
+    await entered.wait()
+    await transfers.drain(0.01, hurry)
+    assert not moving.done()
+    draining = asyncio.create_task(transfers.drain(60, hurry))
+    with pytest.raises(Unavailable):
+        await move()
+    leave.set()
+    await asyncio.wait_for(draining, 5)
+    await moving
+    entered.clear()
+    hurry.set()
+    await asyncio.wait_for(transfers.drain(60, hurry), 5)
 
 
 async def test_a_store_that_is_away_is_unavailable_and_nothing_else_is(start: StartReplica) -> None:

@@ -63,7 +63,8 @@ ODD_FIELDS = {
     "Content-Encoding": ["gzip", "identity", "nonsense"], "Cookie": ["webedt_session=x", "a=b; webedt_session=\udcff"],
     "Authorization": ["Bearer", "Bearer x", "Basic eDp4", "Bearer \udcff"], "X-Forwarded-For": ["1.2.3.4", "::1, x"],
     "Expect": ["100-continue", "nonsense"], "Host": ["x", "[", "x:y", "a b"], "Range": ["bytes=0-1"],
-    "If-None-Match": ["*"], "Forwarded": ["for=x"], "Upgrade": ["websocket"],
+    "If-None-Match": ["*"], "If-Match": ['"x"', "*"], "Content-Digest": ["sha-256=:AAAA:", "md5=:x:", "sha-256="],
+    "Forwarded": ["for=x"], "Upgrade": ["websocket"],
 }  # fmt: skip
 
 

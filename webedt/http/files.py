@@ -75,8 +75,8 @@ MATCH = _header("If-Match", "Only if the file has one of these entity tags.")
 NONE_MATCH = _header("If-None-Match", "Only if the file has none of these entity tags; `*`: if there is none.")
 
 
-def file_routes(services: FileServices, metrics: Metrics) -> list[Route]:
-    files, transfers = services.files, Transfers()
+def file_routes(services: FileServices, transfers: Transfers, metrics: Metrics) -> list[Route]:
+    files = services.files
     for direction in ("in", "out"):
         metrics.file_bytes.begin(direction)
 

@@ -69,10 +69,11 @@ class Upload:
             if there is None:
                 await self._refuse_too_many(connection, MAX_FILES - 1)
             await connection.execute(self._sql["open_storage"], user_id)
+            await self._reserve(connection, size, size)
+            # Behind the storage's lock, against the order, but nobody else can hold a row that is new.
             await connection.execute(
                 self._sql["record_upload"], self.object_id, session_id, user_id, size, LEASE_SECONDS
             )
-            await self._reserve(connection, size, size)
             return size
 
         async def look(connection: Any) -> int | None:

@@ -44,8 +44,8 @@ class ObstoreFileStore(BaseService, AFileStore):
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="file-store")
 
     async def initialize(self) -> None:
-        if self._directory is not None and self._settings.production:
-            self.log.warning("files_in_a_directory", directory=str(self._directory), shared="must be, by all replicas")
+        if self._settings.production and not self._settings.storage_url:
+            self.log.warning("files_in_working_directory", directory=str(self._directory), better="set STORAGE_URL")
 
     async def dispose(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
