@@ -256,3 +256,28 @@ def test_an_encryption_key_that_names_none_is_a_fault() -> None:
 def test_the_arguments_of_a_command_are_not_shown() -> None:
     [item] = [item for item in fields(Settings) if item.name == "command_provider"]
     assert item.metadata["secret"]
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ("files", "must be s3://bucket/prefix or file:///directory"),
+        ("file://host/files", "must be s3://bucket/prefix or file:///directory"),
+        ("file:///", "must be s3://bucket/prefix or file:///directory"),
+        ("s3://Not_A_Bucket/x", "must be s3://bucket/prefix or file:///directory"),
+        ("s3://bucket/x?region=y", "must end behind its path"),
+        ("s3://me:hunter2@bucket", "must not carry a user or a password"),
+    ],
+)
+def test_a_place_for_files_that_is_none_is_refused(given: str, fault: str) -> None:
+    (found,) = faults_of({**DATABASE, "STORAGE_URL": given})
+    assert found.startswith(f"STORAGE_URL: {fault}")
+    assert "hunter2" not in found
+
+
+def test_files_have_a_place_without_any_setting() -> None:
+    assert load_settings(DATABASE).storage_location == (Path.cwd() / ".webedt" / "files").as_uri()
+    bucket = load_settings({**DATABASE, "STORAGE_URL": "s3://bucket/some/prefix", "AWS_DEFAULT_REGION": "eu-west-1"})
+    assert (bucket.storage_location, bucket.aws_region) == ("s3://bucket/some/prefix", "eu-west-1")
+    assert names(faults_of({**DATABASE, "AWS_ACCESS_KEY_ID": "x"})) == ["AWS_ACCESS_KEY_ID"]
+    assert names(faults_of({**DATABASE, "AWS_ENDPOINT_URL": "http://minio:9000"})) == ["AWS_ENDPOINT_URL"]

@@ -26,7 +26,7 @@ from webedt.fleet.leadership import ALeadership
 from webedt.services import uploads
 from webedt.services.files import SWEEP, AFiles, NewContent
 from webedt.services.retention import ARetention
-from webedt.services.uploads import Place
+from webedt.services.uploads import Place, Upload
 from webedt.storage.interface import AFileStore, ObjectMissing, StoreUnavailable
 
 KIB, MIB = 1024, 1024 * 1024
@@ -348,8 +348,9 @@ async def test_a_crash_leaves_a_whole_file_and_what_the_sweep_removes(
     assert await whole(other, place) == expected
 
 
+@pytest.mark.parametrize("length", [3, None])
 async def test_an_upload_that_was_given_up_cannot_become_the_file(
-    replica: Replica, other: Replica, place: Place, log: LogDatabase, directory: Path
+    replica: Replica, other: Replica, place: Place, log: LogDatabase, directory: Path, length: int | None
 ) -> None:
     """The uploader was frozen for so long that its room was given to others."""
     await files_of(replica).store(place, content(b"old"))
@@ -361,7 +362,7 @@ async def test_an_upload_that_was_given_up_cannot_become_the_file(
         await thawed.wait()
         yield b"ew"
 
-    upload = asyncio.create_task(files_of(replica).store(place, NewContent(come(), ANYTHING, 3)))
+    upload = asyncio.create_task(files_of(replica).store(place, NewContent(come(), ANYTHING, length)))
     await frozen.wait()
     await let_expire(log)
     assert await files_of(other).sweep() == 1
@@ -389,24 +390,31 @@ async def test_an_upload_that_goes_on_is_not_swept(
 
 
 async def test_an_answer_of_the_database_that_is_lost_doubles_and_loses_nothing(
-    shared: Shared, place: Place, log: LogDatabase, directory: Path
+    shared: Shared, place: Place, log: LogDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with LossyProxy(shared.url).running() as proxy:
-        async with Replica(proxy.url, "c", **settings_of(directory)).running() as replica:
-            for number in range(3):
+        async with Replica(proxy.url, "c", **settings_of(shared.directory)).running() as replica:
+            files, last = files_of(replica), Upload._refuse_too_many
 
-                async def come() -> AsyncIterator[bytes]:
-                    yield b"12345"
-                    proxy.lose("pool", "answer")  # to whatever comes next: room, or the commit
+            async def last_before_the_commit(self: Upload, connection: Any, most: int) -> None:
+                await last(self, connection, most)
+                if most == uploads.MAX_FILES:
+                    proxy.lose("pool", "answer")
 
-                length = 5 if number else None
-                file, _ = await files_of(replica).store(place, NewContent(come(), ANYTHING, length))
-                assert proxy.lost.is_set()
-                assert file == await files_of(replica).find(place)
-                assert (await used(replica, place), await reserved(log)) == (5, 0)
-            await let_expire(log)
-            await files_of(replica).sweep()
-            await until_tidy(log, directory)
+            async def come() -> AsyncIterator[bytes]:
+                yield b"12345"
+                proxy.lose("pool", "answer")  # to whatever comes next: room, or the beginning of the commit
+                yield b"67890"
+
+            for length in (10, None):
+                await files.store(place, NewContent(come(), ANYTHING, length))
+                await eventually(proxy.lost.is_set, "an answer is lost")
+                assert (await used(replica, place), await reserved(log)) == (10, 0)
+            monkeypatch.setattr(Upload, "_refuse_too_many", last_before_the_commit)
+            file, created = await files.store(place._replace(path="new"), content(b"123"))
+            await eventually(proxy.lost.is_set, "an answer is lost")
+            assert (file, created) == (await files.find(place._replace(path="new")), True)
+            assert (await used(replica, place), await reserved(log)) == (13, 0)
 
 
 # Races for one path ---------------------------------------------------------------------------------------------------
