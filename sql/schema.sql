@@ -160,6 +160,42 @@ CREATE TABLE idempotency_keys (
 );
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 
+-- Workspace files ----------------------------------------------------------------------------------------------------
+
+-- What a user stores: the sum of their `session_files`, and of what their open uploads have reserved. Locked last.
+CREATE TABLE user_storage (
+    user_id        uuid   PRIMARY KEY REFERENCES users ON DELETE CASCADE,
+    used_bytes     bigint NOT NULL DEFAULT 0 CHECK (used_bytes >= 0),
+    reserved_bytes bigint NOT NULL DEFAULT 0 CHECK (reserved_bytes >= 0)
+) WITH (fillfactor = 50);
+
+-- The truth about which files there are. The content is the object `chat_session_id/object_id` of the file store, which
+-- is written once and never changed: another content is another object.
+CREATE TABLE session_files (
+    chat_session_id uuid             NOT NULL,
+    path            text COLLATE "C" NOT NULL,
+    user_id         uuid             NOT NULL,
+    object_id       uuid             NOT NULL,
+    size            bigint           NOT NULL CHECK (size >= 0),
+    sha256          bytea            NOT NULL,
+    content_type    text             NOT NULL,
+    modified_at     timestamptz      NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (chat_session_id, path)
+);
+
+-- Objects that no file points to: being uploaded, until `expires_at` unless that is renewed; or to be removed.
+-- Each is recorded before its object is written, so that whatever a crash leaves is known without listing the store.
+CREATE TABLE loose_objects (
+    id              uuid        PRIMARY KEY,
+    chat_session_id uuid        NOT NULL,
+    user_id         uuid        NOT NULL,
+    uploading       boolean     NOT NULL,
+    reserved_bytes  bigint      NOT NULL CHECK (reserved_bytes >= 0),
+    expires_at      timestamptz NOT NULL,
+    CHECK (uploading OR reserved_bytes = 0)
+) WITH (fillfactor = 70);
+CREATE INDEX loose_objects_by_expiry ON loose_objects (expires_at);
+
 -- The fleet ----------------------------------------------------------------------------------------------------------
 
 -- One row an incarnation: a pod that restarts under its old name is another owner.
@@ -182,4 +218,5 @@ CREATE TABLE leases (
     last_count  bigint      NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 
-INSERT INTO schema_migrations (version, name) VALUES (1, 'initial'), (2, 'retention'), (3, 'providers'), (4, 'sharing');
+INSERT INTO schema_migrations (version, name)
+VALUES (1, 'initial'), (2, 'retention'), (3, 'providers'), (4, 'sharing'), (5, 'files');

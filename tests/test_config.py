@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from webedt.services.sealing import Sealer
 ROOT = Path(__file__).parents[1]
 DATABASE = {"DATABASE_URL": "postgresql://me:hunter2@db.example.com/webedt"}
 GOOD_SECRET = "s" * 32
+STORAGE = Path(tempfile.gettempdir(), "webedt-test-files").as_uri()
 WRONG = {
     "DATABASE_URL": "mysql://me:hunter2@db/webedt",
     "WEBEDT_ENV": "staging",
@@ -47,7 +49,7 @@ def run_webedt(*arguments: str, **environ: str) -> subprocess.CompletedProcess[s
     return subprocess.run(
         [sys.executable, "-m", "webedt", *arguments],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **environ},
+        env={"PATH": os.environ["PATH"], "STORAGE_URL": STORAGE, **environ},
         capture_output=True,
         text=True,
         timeout=30,
@@ -182,9 +184,20 @@ def test_check_shows_what_can_be_read_of_a_faulty_configuration() -> None:
     assert "hunter" not in result.stdout + result.stderr
 
 
-def test_check_is_content_with_a_current_database(database_url: str) -> None:
-    result = run_webedt("check", DATABASE_URL=database_url)
+def test_check_is_content_with_a_current_database(database_url: str, tmp_path: Path) -> None:
+    result = run_webedt("check", DATABASE_URL=database_url, STORAGE_URL=tmp_path.as_uri())
     assert (result.returncode, result.stderr) == (0, "")
+    assert f"files          ok  {tmp_path.as_uri()}" in result.stdout.splitlines()
+
+
+def test_check_says_why_files_cannot_be_kept(database_url: str) -> None:
+    bucket = {"STORAGE_URL": "s3://bucket", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    keys = {"AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": "hunter2"}
+    result = run_webedt("check", "--verbose", DATABASE_URL=database_url, **bucket, **keys)
+    assert result.returncode == 1
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("files ")]
+    assert "Error performing PUT http://127.0.0.1:9/bucket/probe/" in line
+    assert "hunter2" not in result.stdout + result.stderr
 
 
 def test_check_says_who_can_answer_and_why_others_cannot(database_url: str) -> None:
@@ -256,3 +269,28 @@ def test_an_encryption_key_that_names_none_is_a_fault() -> None:
 def test_the_arguments_of_a_command_are_not_shown() -> None:
     [item] = [item for item in fields(Settings) if item.name == "command_provider"]
     assert item.metadata["secret"]
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ("files", "must be s3://bucket/prefix or file:///directory"),
+        ("file://host/files", "must be s3://bucket/prefix or file:///directory"),
+        ("file:///", "must be s3://bucket/prefix or file:///directory"),
+        ("s3://Not_A_Bucket/x", "must be s3://bucket/prefix or file:///directory"),
+        ("s3://bucket/x?region=y", "must end behind its path"),
+        ("s3://me:hunter2@bucket", "must not carry a user or a password"),
+    ],
+)
+def test_a_place_for_files_that_is_none_is_refused(given: str, fault: str) -> None:
+    (found,) = faults_of({**DATABASE, "STORAGE_URL": given})
+    assert found.startswith(f"STORAGE_URL: {fault}")
+    assert "hunter2" not in found
+
+
+def test_files_have_a_place_without_any_setting() -> None:
+    assert load_settings(DATABASE).storage_location == (Path.cwd() / ".webedt" / "files").as_uri()
+    bucket = load_settings({**DATABASE, "STORAGE_URL": "s3://bucket/some/prefix", "AWS_DEFAULT_REGION": "eu-west-1"})
+    assert (bucket.storage_location, bucket.aws_region) == ("s3://bucket/some/prefix", "eu-west-1")
+    assert names(faults_of({**DATABASE, "AWS_ACCESS_KEY_ID": "x"})) == ["AWS_ACCESS_KEY_ID"]
+    assert names(faults_of({**DATABASE, "AWS_ENDPOINT_URL": "http://minio:9000"})) == ["AWS_ENDPOINT_URL"]

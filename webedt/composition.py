@@ -20,6 +20,7 @@ from webedt.http.auth import AuthServices, auth_routes
 from webedt.http.cookies import Cookies
 from webedt.http.credentials import CredentialServices, credential_routes
 from webedt.http.doorkeeper import Doorkeeper
+from webedt.http.files import FileServices, file_routes
 from webedt.http.lifecycle import Lifecycle
 from webedt.http.middleware import Pipeline
 from webedt.http.operations import OperationsServices, operations_routes
@@ -30,6 +31,7 @@ from webedt.http.sessions import SessionServices, session_routes
 from webedt.http.sharing import SharingServices, sharing_routes
 from webedt.http.stream_registry import AStreams, Streams
 from webedt.http.streaming import StreamServices
+from webedt.http.transfers import Transfers
 from webedt.http.web import load_assets, web_routes
 from webedt.kernel import ATransactions, ServiceProvider
 from webedt.log.interface import AEventWriter
@@ -48,6 +50,7 @@ from webedt.services.auth import AAuth, Auth
 from webedt.services.cleanup import ACleanup, Cleanup
 from webedt.services.credentials import ACredentials, Credentials
 from webedt.services.execution import AExecution, Execution
+from webedt.services.files import AFiles, Files
 from webedt.services.fleet_status import AFleetStatus, FleetStatus
 from webedt.services.key_rotation import AKeyRotation, KeyRotation
 from webedt.services.lists import ALists, Lists
@@ -59,6 +62,8 @@ from webedt.services.runs import ARuns, Runs
 from webedt.services.sealing import Sealer
 from webedt.services.sessions import ASessions, Sessions
 from webedt.services.sharing import ASharing, Sharing
+from webedt.storage.interface import AFileStore
+from webedt.storage.object_store import ObstoreFileStore
 from webedt.telemetry.logging import ALogger, ConsoleLogger
 from webedt.telemetry.metrics import Metrics
 
@@ -74,6 +79,7 @@ class Replica:
     pipeline: Pipeline
     lifecycle: Lifecycle
     doorkeeper: Doorkeeper
+    transfers: Transfers
 
 
 def compose(settings: Settings) -> Replica:
@@ -84,6 +90,7 @@ def compose(settings: Settings) -> Replica:
     provider = compose_services(settings, identity, metrics)
     lifecycle = Lifecycle()
     doorkeeper = Doorkeeper()
+    transfers = Transfers()
     origins = Origins(settings.allowed_origins, settings.trusted_proxies)
     cookies = Cookies(secure=settings.production)
     pipeline = Pipeline(
@@ -96,13 +103,13 @@ def compose(settings: Settings) -> Replica:
         *run_routes(StreamServices.from_provider(provider)),
         *session_routes(SessionServices.from_provider(provider)),
         *sharing_routes(SharingServices.from_provider(provider), origins),
+        *file_routes(FileServices.from_provider(provider), transfers, metrics),
         *provider_routes(ProviderServices.from_provider(provider)),
         *credential_routes(CredentialServices.from_provider(provider)),
         *web_routes(load_assets(Path(__file__).parent / "web")),
     ]
-    return Replica(
-        settings, identity, provider, build_application(pipeline, routes, version), pipeline, lifecycle, doorkeeper
-    )
+    application = build_application(pipeline, routes, version)
+    return Replica(settings, identity, provider, application, pipeline, lifecycle, doorkeeper, transfers)
 
 
 def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -> ServiceProvider:
@@ -160,6 +167,8 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
         + settings.provider_idle_seconds,
     )
     provider.register(ARemoteSync, remote_sync)
+    provider.register(AFileStore, ObstoreFileStore(settings))
+    provider.register(AFiles, Files(settings.storage_quota_bytes))
     retention = Retention(
         compact_after_seconds=settings.compact_after_minutes * 60,
         trash_seconds=settings.trash_retention_days * 86400,

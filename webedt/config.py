@@ -6,6 +6,7 @@ speak of the same list. Nothing else reads `os.environ` for a setting.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from webedt import config_values as read
@@ -101,7 +102,7 @@ class Settings:
     )
     shutdown_timeout_seconds: float = _setting(
         "SHUTDOWN_TIMEOUT_SECONDS",
-        "After that: how long runs that cannot be handed over may go on.",
+        "After that: how long runs that cannot be handed over, and transfers of files, may go on.",
         30.0,
         read.number(float, 0, 3600),
     )
@@ -223,6 +224,26 @@ class Settings:
         read.number(float, 0.05, 86400),
     )
 
+    storage_url: str = _setting(
+        "STORAGE_URL",
+        "Where workspace files are kept: s3://bucket/prefix, or file:///directory, which all replicas must share. "
+        "Else: .webedt/files in the working directory.",
+        "",
+        read.storage_url,
+    )
+    storage_quota_bytes: int = _setting(
+        "STORAGE_QUOTA_BYTES", "What the files of one user may take.", 5 * 1024**3, read.number(int, 0, 2**50)
+    )
+    aws_endpoint_url: str = _setting(
+        "AWS_ENDPOINT_URL", "Another endpoint that speaks S3; plain http on loopback only.", "", read.http_url
+    )
+    aws_region: str = _setting("AWS_REGION AWS_DEFAULT_REGION", "Region of the bucket, else us-east-1.", "")
+    aws_access_key_id: str = _setting(
+        "AWS_ACCESS_KEY_ID", "For the bucket; without it the other AWS_ variables that obstore knows count.", ""
+    )
+    aws_secret_access_key: str = _setting("AWS_SECRET_ACCESS_KEY", "With AWS_ACCESS_KEY_ID.", "", secret=True)
+    aws_session_token: str = _setting("AWS_SESSION_TOKEN", "With temporary credentials.", "", secret=True)
+
     build_commit_sha: str = _setting("BUILD_COMMIT_SHA", "Shown in /health/status.", "unknown")
     build_timestamp: str = _setting("BUILD_TIMESTAMP", "Shown in /health/status.", "unknown")
     build_version: str = _setting("BUILD_VERSION", "Shown in /health/status; the package's version if empty.", "")
@@ -243,6 +264,11 @@ class Settings:
     @property
     def secret(self) -> str:
         return self.session_secret or DEVELOPMENT_SECRET
+
+    @property
+    def storage_location(self) -> str:
+        """`storage_url`, or what stands in for it."""
+        return self.storage_url or Path(".webedt", "files").absolute().as_uri()
 
     @property
     def simulated_allowed(self) -> bool:
@@ -295,6 +321,8 @@ def load_settings(environ: Mapping[str, str], *, secret_required: bool = True) -
         faults.append("DB_POOL_MIN: must not be greater than DB_POOL_MAX")
     if bool(settings.claude_agent_id) != bool(settings.claude_environment_id):
         faults.append("CLAUDE_AGENT_ID: needs CLAUDE_ENVIRONMENT_ID, and the reverse")
+    if bool(settings.aws_access_key_id) != bool(settings.aws_secret_access_key):
+        faults.append("AWS_ACCESS_KEY_ID: needs AWS_SECRET_ACCESS_KEY, and the reverse")
     if settings.default_provider == "anthropic" and settings.deployment_keys and not settings.anthropic_api_key:
         faults.append("DEFAULT_PROVIDER: anthropic needs ANTHROPIC_API_KEY, or DEPLOYMENT_KEYS=off")
     if settings.default_provider == "claude" and not settings.claude_agent_id:

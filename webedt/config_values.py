@@ -81,6 +81,19 @@ def http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def storage_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.username or parts.password:
+        raise Unquotable("must not carry a user or a password; those are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    if parts.query or parts.fragment:
+        raise ValueError("must end behind its path; other characters must be percent-encoded")
+    bucket = parts.scheme == "s3" and re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc)
+    directory = parts.scheme == "file" and not parts.netloc and len(parts.path) > 1
+    if not bucket and not directory:
+        raise ValueError("must be s3://bucket/prefix or file:///directory")
+    return value
+
+
 def origins(value: str) -> tuple[str, ...]:
     origins = tuple(item.strip().rstrip("/").lower() for item in value.split(",") if item.strip())
     for origin in origins:

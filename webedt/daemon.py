@@ -1,12 +1,14 @@
 """A replica's life on one page: listen, start, serve, drain, stop.
 
 It listens before it starts, so that `/live` answers while the database is away. On SIGTERM: not ready → (the balancer
-notices) → streams end cleanly → runs are handed over or finish → services stop → exit 0. A second signal skips waits.
+notices) → streams end cleanly → runs are handed over or finish, files that are being moved pass → services stop →
+exit 0. A second signal skips waits.
 """
 
 import asyncio
 import errno
 import signal
+import time
 from typing import Any
 
 import structlog
@@ -108,7 +110,9 @@ class Daemon:
         await self._pause(settings.lb_drain_delay_seconds)
         await replica.provider.get(AStreams).drain()
         grace = 0.0 if self._hurry.is_set() else settings.shutdown_timeout_seconds
+        until = time.monotonic() + grace
         await replica.provider.get(AExecution).hand_over(grace, self._hurry)
+        await replica.transfers.drain(until - time.monotonic(), self._hurry)
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -41,7 +41,7 @@ LIMIT $2;
 
 -- name: purge_session
 -- Under the head's lock, and judged again: it may have been restored meanwhile. From here on nobody finds the session;
--- its events, many perhaps, are removed in batches by `delete_purged_events`.
+-- its events and files, many perhaps, are removed in batches by `delete_purged_events` and `delete_files`.
 WITH gone AS (
     DELETE FROM chat_sessions
     WHERE id = $1 AND deleted_at < clock_timestamp() - make_interval(secs => $2)

@@ -3,6 +3,7 @@
 from tests.conformance import (
     conventions,
     devices,
+    files,
     isolation,
     limits,
     logins,
@@ -21,7 +22,7 @@ from tests.conformance.check import Check, checks_of
 # `limits` uses limits up, and `logins` ends with the guest logged out: these two come last, in this order.
 MODULES = (
     wire_format, resuming, prompts, devices, stopping, queueing, repeating, conventions, isolation, sessions,
-    sharing, operations, logins, limits,
+    sharing, files, operations, logins, limits,
 )  # fmt: skip
 CHECKS: tuple[Check, ...] = tuple(found for module in MODULES for found in checks_of(module))
 

@@ -21,6 +21,7 @@ ROUTES = {
     "/api/sessions/{id}/events/stream": {"get"}, "/api/sessions/{id}/send": {"post"},
     "/api/sessions/{id}/interrupt": {"post"}, "/api/sessions/{id}/share": {"post", "delete"},
     "/api/shared/{token}": {"get"}, "/api/shared/{token}/events/stream": {"get"},
+    "/api/sessions/{id}/files": {"get"}, "/api/sessions/{id}/files/{path}": {"get", "put", "delete"},
 }  # fmt: skip
 
 

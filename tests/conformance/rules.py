@@ -73,6 +73,8 @@ RULES = {
     "the session back.",
     "updates": "GET /api/sessions/updates is a stream of `created|updated|status_changed|deleted` with `{session}`, "
     "first a `snapshot` of the newest 50.",
+    "files": "GET /api/sessions/{id}/files answers `{files:[{path,size,modifiedAt}], usedBytes, quotaBytes}`; GET, PUT "
+    "and DELETE …/files/{path} are raw bytes with an `ETag`; nothing escapes from the session's own space.",
     "rate": "More than 10 login or register attempts a minute and address: 429 (where that limit is on).",
     "openapi": "/api/openapi.json says the same.",
     "probes": "/health, /live and /ready answer 200 with `{status, …}`.",

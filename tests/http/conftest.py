@@ -1,8 +1,12 @@
 """Fixtures: a replica that most tests share, each with users of its own; others for tests that need other settings."""
 
 import functools
+import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import argon2
@@ -25,6 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
+STORAGE = Path(tempfile.gettempdir(), f"webedt-test-files-{os.getpid()}")
+
+
 def settings_for(database_url: str, **changes: Any) -> Settings:
     usual: dict[str, Any] = {
         "database_url": database_url,
@@ -34,6 +41,7 @@ def settings_for(database_url: str, **changes: Any) -> Settings:
         "log_level": "error",
         "db_pool_min": 1,
         "auth_rate_limit_per_minute": 0,
+        "storage_url": STORAGE.as_uri(),
     }
     return Settings(**{**usual, **changes})
 
@@ -45,6 +53,12 @@ def cheap_password_hashes() -> Iterator[None]:
         cheap = functools.partial(argon2.PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
         patch.setattr(argon2, "PasswordHasher", cheap)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def storage() -> Iterator[None]:
+    yield
+    shutil.rmtree(STORAGE, ignore_errors=True)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -138,6 +138,10 @@ async def test_the_examples_are_answered_as_they_say(app: Running) -> None:
     key = ("POST", f"{here}/send")
     alike(*key, await user.post(f"{mine}/send", example(*key)), 202)
 
+    put = await user.ask("PUT", f"{mine}/files/logs/build.txt", b"red")
+    alike("PUT", f"{here}/files/{{path}}", put, 201)
+    alike("GET", f"{here}/files", await user.get(f"{mine}/files"))
+
     running = await user.start(LONG)
     key = ("POST", f"{here}/interrupt")
     body = json.loads(json.dumps(example(*key)).replace(RUN_ID, running["runId"]))

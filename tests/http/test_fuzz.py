@@ -63,7 +63,8 @@ ODD_FIELDS = {
     "Content-Encoding": ["gzip", "identity", "nonsense"], "Cookie": ["webedt_session=x", "a=b; webedt_session=\udcff"],
     "Authorization": ["Bearer", "Bearer x", "Basic eDp4", "Bearer \udcff"], "X-Forwarded-For": ["1.2.3.4", "::1, x"],
     "Expect": ["100-continue", "nonsense"], "Host": ["x", "[", "x:y", "a b"], "Range": ["bytes=0-1"],
-    "If-None-Match": ["*"], "Forwarded": ["for=x"], "Upgrade": ["websocket"],
+    "If-None-Match": ["*"], "If-Match": ['"x"', "*"], "Content-Digest": ["sha-256=:AAAA:", "md5=:x:", "sha-256="],
+    "Forwarded": ["for=x"], "Upgrade": ["websocket"],
 }  # fmt: skip
 
 
@@ -171,6 +172,9 @@ class Description:
             if "{id}" in path
             else tokens.map(lambda one: named.replace("{token}", one))
         )
+        if "{path}" in path:
+            names = st.sampled_from(["a", "a/b", *SEGMENTS]) | st.binary(max_size=8).map(quote)
+            target = st.builds(lambda where, name: where.replace("{path}", name), target, names)
         query: dict[str, st.SearchStrategy[str]] = {"unknown": st.sampled_from(VALUES)}
         fields = {name: st.sampled_from(FIELDS + own) for name, own in ODD_FIELDS.items()}
         described_fields = ["X-Request-ID"]
@@ -185,7 +189,7 @@ class Description:
                 described_fields.append(one["name"])
         content = operation.get("requestBody", {}).get("content", {})
         body: st.SearchStrategy[bytes | None] = st.none() | RAW if method not in SAFE else st.none()
-        if content:
+        if "application/json" in content:
             described_bodies = self.bodies(content["application/json"]["schema"], known)
             body = described_bodies | described_bodies | st.none()
         return st.builds(

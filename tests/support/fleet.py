@@ -245,7 +245,9 @@ async def start_fleet(
     """
     urls = [database_url] * replicas if isinstance(database_url, str) else database_url
     with tempfile.TemporaryDirectory(prefix="webedt-fleet-") as folder:
-        fleet = Fleet(logs or Path(folder), urls, lease_seconds, environment)
+        fleet = Fleet(
+            logs or Path(folder), urls, lease_seconds, {"STORAGE_URL": Path(folder, "files").as_uri(), **environment}
+        )
         try:
             for replica in fleet.replicas:
                 replica.start()

@@ -1,4 +1,6 @@
-"""`webedt check`: is the configuration valid, is the database there and current, who can answer? Says what is wrong."""
+"""`webedt check`: is the configuration valid, is the database there and current, can files be kept, who can answer?
+Says what is wrong.
+"""
 
 import argparse
 import asyncio
@@ -17,8 +19,11 @@ from webedt.database.migrations import pending_migrations
 from webedt.database.sql import load_queries
 from webedt.providers.claude_client import ClaudeWebClient
 from webedt.services.provider_choice import reason_against
+from webedt.storage.object_store import ObstoreFileStore
+from webedt.storage.opening import storage_directory
 
 OLDEST_SERVER = 150000
+STORE_SECONDS = 20.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,9 +45,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"database       ok  {_without_secret(url)}")
     for url, fault in faults.items():
         print(f"database       {fault}  {_without_secret(url)}")
+    no_files = asyncio.run(_check_files(settings))
+    print(f"files          {no_files or 'ok'}  {settings.storage_location}{_if_not_shared(settings)}")
     for line in (*_providers(settings), *_stored_keys(settings, sealed)):
         print(line)
-    return 1 if faults else 0
+    return 1 if faults or no_files else 0
 
 
 async def _check(settings: Settings) -> tuple[dict[str, str], dict[bytes, int]]:
@@ -67,6 +74,19 @@ async def _check(settings: Settings) -> tuple[dict[str, str], dict[bytes, int]]:
         finally:
             await connection.close(timeout=5)
     return faults, sealed
+
+
+async def _check_files(settings: Settings) -> str | None:
+    store = ObstoreFileStore(settings, store_seconds=STORE_SECONDS)
+    try:
+        return await store.probe()
+    finally:
+        await store.dispose()
+
+
+def _if_not_shared(settings: Settings) -> str:
+    directory = storage_directory(settings) is not None
+    return "  (a directory, which all replicas must share)" if directory and settings.production else ""
 
 
 async def _sealed_by_key(connection: Any) -> dict[bytes, int]:

@@ -76,6 +76,7 @@ def _run(args: argparse.Namespace, stack: contextlib.ExitStack) -> None:
         "DATABASE_URL": given_url or "postgresql://",  # that of the embedded one is not known yet
         "DATABASE_DIRECT_URL": os.environ.get("DATABASE_DIRECT_URL", "") if given_url else "",
         "SESSION_SECRET": os.environ.get("SESSION_SECRET") or _session_secret(data_dir),
+        "STORAGE_URL": os.environ.get("STORAGE_URL") or (data_dir / "files").as_uri(),
         "WEBEDT_ENV": "development",
         "PORT": str(args.port),
     }

@@ -80,6 +80,15 @@ class PayloadTooLarge(AppError):
     title = "The body is too large"
 
 
+class RangeNotSatisfiable(AppError):
+    code = "range_not_satisfiable"
+    title = "There is nothing in this range"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"The file has {size} bytes.")
+        self.size = size
+
+
 class RateLimited(AppError):
     code = "rate_limited"
     title = "Too many requests"

@@ -31,8 +31,9 @@ def build_application(pipeline: Pipeline, routes: Sequence[Route], version: str)
     application = web.Application(middlewares=[pipeline.middleware], client_max_size=MAX_BODY_BYTES)
     paths = {route.path for route in table}
     for route in table:
-        pattern = _pattern(route.path, paths)
-        application.router.add_route(route.method, pattern, route.handler)
+        pattern = _pattern(route.path, paths, slashes=route.takes_slashes)
+        expecting = _leave_it_to_the_handler if route.raw_body else None
+        application.router.add_route(route.method, pattern, route.handler, expect_handler=expecting)
         if route.method == "GET" and not route.streams:  # a stream has no HEAD
             application.router.add_route("HEAD", pattern, route.handler)
         pipeline.add(route)
@@ -44,13 +45,19 @@ def build_application(pipeline: Pipeline, routes: Sequence[Route], version: str)
     return application
 
 
-def _pattern(path: str, paths: set[str]) -> str:
+async def _leave_it_to_the_handler(_request: web.Request) -> None:
+    """By itself aiohttp asks for the body before anybody has said that it is wanted."""
+
+
+def _pattern(path: str, paths: set[str], *, slashes: bool) -> str:
     """`path` for the router, its last parameter never one of the words that stand there in other paths.
 
     The router would try the next path when a method does not fit: PATCH of `/api/sessions/updates` would be a session
     that is not there instead of a method that is not allowed, and `Allow` would name the methods of both.
     """
     before, brace, name = path.rpartition("{")
+    if slashes:
+        return f"{before}{{{name[:-1]}:(?s:.+)}}"
     taken = [other.removeprefix(before) for other in paths if other.startswith(before)] if brace else []
     words = "|".join(sorted(re.escape(word) for word in taken if not set(word) & set("{/")))
     if not words or not name.removesuffix("}").isidentifier():

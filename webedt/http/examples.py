@@ -45,6 +45,7 @@ _SESSION = {
     "favorite": False,
     "deletedAt": None,
 }
+_FILE = {"path": "logs/build.txt", "size": 1204, "modifiedAt": AT}
 _ACCEPTED = {"sessionId": SESSION_ID, "runId": RUN_ID, "status": "running"}
 _USER_MESSAGE = {"runId": RUN_ID, "content": [{"type": "text", "text": "Why is the build red?"}]}
 _LOG = f"""retry: 1730
@@ -117,6 +118,10 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ),
     ("GET", "/api/shared/{token}"): Example(answer={"session": {**_SHARED, "expiresAt": LATER}}),
     ("GET", "/api/shared/{token}/events/stream"): Example(stream=_LOG),
+    ("GET", "/api/sessions/{id}/files"): Example(
+        answer={"files": [_FILE], "usedBytes": 1204, "quotaBytes": 5368709120},
+    ),
+    ("PUT", "/api/sessions/{id}/files/{path}"): Example(answer={**_FILE, "etag": f'"{"0c6f" * 16}"'}),
     ("POST", "/api/sessions/{id}/restore"): Example(answer={"session": _SESSION}),
     ("GET", "/api/user/preferences"): Example(answer={"defaultProvider": None, "defaultModel": None}),
     ("PATCH", "/api/user/preferences"): Example(

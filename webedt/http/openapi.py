@@ -59,6 +59,7 @@ PROBLEM: dict[str, Any] = {
         },
     },
 }
+BYTES: dict[str, Any] = {"type": "string", "format": "binary"}
 _PATH_PARAMETER = re.compile(r"{(\w+)}")
 _REFERENCE = "#/components/schemas/{name}"
 
@@ -110,6 +111,8 @@ def _operation(route: Route, schemas: dict[Any, Any]) -> dict[str, Any]:
     parameters += [_parameter(item) for item in route.parameters]
     if parameters:
         operation["parameters"] = parameters
+    if route.raw_body:
+        operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": BYTES}}}
     if route.body is not None:
         content = {"application/json": {"schema": schemas[route.body], "example": _example(route).body}}
         operation["requestBody"] = {"required": route.body_required, "content": content}
@@ -122,6 +125,10 @@ def _answer(route: Route, status: int, schemas: dict[Any, Any]) -> dict[str, Any
     answer: dict[str, Any] = {"description": route.summary}
     if status == 204:
         return {"description": "Nothing to say"}
+    if status == 304:
+        return {"description": "What you have is still there"}
+    if route.raw_answers:
+        return {**answer, "content": {media_type: {"schema": BYTES} for media_type in route.raw_answers}}
     if route.media_type != "application/json" and status == 200:
         schema = _event(route.events) if route.events else {"type": "string"}
         answer["content"] = {route.media_type: {"schema": schema}}

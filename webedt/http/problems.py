@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from webedt.domain.errors import AppError, MethodNotAllowed, RateLimited, Unavailable
+from webedt.domain.errors import AppError, MethodNotAllowed, RangeNotSatisfiable, RateLimited, Unavailable
 from webedt.domain.frames import MEDIA_TYPE as SSE_MEDIA_TYPE
 from webedt.domain.frames import draining_frames, retry_frame
 
@@ -18,6 +18,7 @@ STATUS = {
     "conflict": 409,
     "gone": 410,
     "payload_too_large": 413,
+    "range_not_satisfiable": 416,
     "rate_limited": 429,
     "internal": 500,
     "unavailable": 503,
@@ -65,6 +66,8 @@ def problem(error: AppError, request_id: str) -> web.Response:
         response.headers["Retry-After"] = str(max(1, -int(-error.retry_after_seconds // 1)))
     if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = ", ".join(error.allowed)
+    if isinstance(error, RangeNotSatisfiable):
+        response.headers["Content-Range"] = f"bytes */{error.size}"
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     response.headers["Cache-Control"] = "no-store"

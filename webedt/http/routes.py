@@ -31,7 +31,9 @@ class Parameter:
 @dataclass(frozen=True, kw_only=True)
 class Route:
     """`body` and `answer` are msgspec types; `media_type` of an answer that is not JSON; `statuses` beside errors.
-    `events`: what an event stream may send.
+    `events`: what an event stream may send. `raw_answers`: what else the bytes may be that are answered.
+    `raw_body`: the body is bytes that the handler reads by itself; it also says when they may come (100 Continue).
+    `takes_slashes`: the last part of the path is all that follows.
 
     `streams`: the answer goes on for long, and its handler ends with the connection. Every other handler that changes
     something is carried to its end even if the client leaves.
@@ -49,6 +51,9 @@ class Route:
     answer: Any = None
     media_type: str = "application/json"
     events: Sequence[str] = ()
+    raw_body: bool = False
+    raw_answers: Sequence[str] = ()
+    takes_slashes: bool = False
     statuses: Sequence[int] = (200,)
     parameters: Sequence[Parameter] = ()
     documented: bool = True

@@ -12,6 +12,7 @@ from webedt.database.interface import ADatabase
 from webedt.database.sql import load_queries
 from webedt.fleet.leadership import ALeadership, LeaderTask
 from webedt.kernel import AService, BaseService
+from webedt.services.files import AFiles
 
 COMPACTION = "compaction"
 TRASH = "trash"
@@ -44,6 +45,7 @@ class Retention(BaseService, ARetention):
     async def initialize(self) -> None:
         self._database = self.services.get(ADatabase)
         self._bus = self.services.get(ABus)
+        self._files = self.services.get(AFiles)
         leadership = self.services.get(ALeadership)
         if self._compact_after:
             interval = min(MAX_INTERVAL_SECONDS, max(1.0, self._compact_after / 4))
@@ -74,6 +76,9 @@ class Retention(BaseService, ARetention):
         deadline = time.monotonic() + WORK_SECONDS
         for row in await self._database.fetch(self._sql["find_purges"], SESSIONS_AT_ONCE):
             while await self._delete(self._sql["delete_purged_events"], row["chat_session_id"], EVENTS_AT_ONCE):
+                if time.monotonic() > deadline:
+                    return purged
+            while await self._files.forget(row["chat_session_id"]):
                 if time.monotonic() > deadline:
                     return purged
             await self._database.fetch(self._sql["finish_purge"], row["chat_session_id"])

@@ -54,6 +54,7 @@ class Metrics:
         self.runs_total = self._counter("webedt_runs", "Runs ended by this replica.", "provider", "outcome")
         self.runs_recovered = self._counter("webedt_runs_recovered", "Runs taken over from another replica.")
         self.orphans_cleaned = self._counter("webedt_orphans_cleaned", "Sessions ended by the orphan sweep.")
+        self.file_bytes = self._counter("webedt_file_bytes", "Bytes of workspace files, in and out.", "direction")
         self.leader = self._gauge("webedt_leader", "1 if this replica leads the task.", "task")
         self.upstream_breaker = self._gauge(
             "webedt_upstream_breaker", "1 for the state of an upstream's circuit breaker.", "provider", "state"

@@ -1,0 +1,1 @@
+"""Where the contents of files are kept: objects under keys, outside the process and outside the database."""
