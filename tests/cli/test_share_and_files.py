@@ -6,13 +6,9 @@ import os
 from pathlib import Path
 
 import aiohttp
-import pytest
 
 from tests.support.command_line import CommandLine
 from tests.support.fleet import start_fleet
-
-pytest.importorskip("webedt.http.sharing")
-pytest.importorskip("webedt.http.files")
 
 
 def leftovers(folder: Path) -> list[Path]:
