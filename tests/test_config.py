@@ -23,6 +23,7 @@ WRONG = {
     "PORT": "70000",
     "ALLOWED_ORIGINS": "https://app.example.com/path",
     "TRUSTED_PROXIES": "10.0.0.0/99",
+    "ADMIN_EMAILS": "ops@example.com, ops",
     "DB_POOL_MAX": "many",
     "LEASE_SECONDS": "0",
     "LOG_LEVEL": "loud",
@@ -256,3 +257,8 @@ def test_an_encryption_key_that_names_none_is_a_fault() -> None:
 def test_the_arguments_of_a_command_are_not_shown() -> None:
     [item] = [item for item in fields(Settings) if item.name == "command_provider"]
     assert item.metadata["secret"]
+
+
+def test_admins_are_read_as_accounts_are_stored() -> None:
+    settings = load_settings({**DATABASE, "ADMIN_EMAILS": " Ops@Example.com, , second@example.com "})
+    assert settings.admin_emails == ("ops@example.com", "second@example.com")
