@@ -7,7 +7,7 @@ export class ApiError extends Error {
   }
 }
 
-async function call(method, path, body, headers = {}) {
+export async function call(method, path, body, headers = {}) {
   const options = { method, headers: { Accept: 'application/json', ...headers } };
   if (body !== undefined) {
     options.headers['Content-Type'] = 'application/json';
@@ -29,7 +29,6 @@ export const register = (account) => call('POST', '/api/auth/register', account)
 export const logout = () => call('POST', '/api/auth/logout');
 
 export const getSession = async (id) => (await call('GET', session(id))).session;
-export const listSessions = (cursor) => call('GET', `/api/sessions?limit=50${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`);
 export const interrupt = (id, runId) => call('POST', `${session(id)}/interrupt`, { runId });
 
 export const execute = (body, key) => call('POST', '/api/execute-remote', body, { Prefer: 'respond-async', 'Idempotency-Key': key });

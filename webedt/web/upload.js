@@ -1,0 +1,21 @@
+// One file to the server, with progress: fetch does not tell how far an upload is.
+import { ApiError } from './api.js';
+
+export function upload(url, file, onProgress) {
+  const request = new XMLHttpRequest();
+  const done = new Promise((resolve, reject) => {
+    const fail = (status, problem) => reject(new ApiError(status, problem, Number(request.getResponseHeader('Retry-After')) || 0));
+    request.open('PUT', url);
+    request.setRequestHeader('Content-Type', file.type || 'application/octet-stream');
+    request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 1);
+    request.onload = () => (request.status < 300 ? resolve() : fail(request.status, parsed(request.responseText)));
+    request.onerror = () => fail(0, { code: 'unreachable', detail: 'The upload broke off. The server cannot be reached, or it refused the file.' });
+    request.onabort = () => fail(0, { code: 'cancelled', detail: 'Cancelled.' });
+    request.send(file);
+  });
+  return { done, cancel: () => request.abort() };
+}
+
+function parsed(text) {
+  try { return JSON.parse(text); } catch { return {}; }
+}
