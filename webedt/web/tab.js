@@ -4,14 +4,18 @@ import { getSession } from './api.js';
 import { iconUrl, isActive, tabTitle } from './tab-title.js';
 
 const ASK_MS = 10000;
+const SEEN_MS = 1500;
 
 let shown = { id: null, title: '', status: null };
 let wasActive = false;
+let activeSince = 0;
 let timer = 0;
 
 // The open session, as often as something of it changes.
 export function showInTab({ title, status }) {
-  wasActive ||= isActive(shown.status);
+  // The replay of a log passes through "running" too: only what lasted was seen to run.
+  if (!isActive(status)) wasActive ||= isActive(shown.status) && performance.now() - activeSince > SEEN_MS;
+  else if (!isActive(shown.status)) activeSince = performance.now();
   shown = { id: shown.id, title, status };
   draw();
   watch();

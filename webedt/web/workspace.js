@@ -39,7 +39,7 @@ export function openWorkspace(user, onLeave) {
   const openers = {
     home: () => { home.refresh(); return home; },
     session: (id) => openSession(id, { onRefusal }),
-    settings: async () => (await import('./settings-page.js')).openSettings({ onRefusal, onLeave: leave }),
+    settings: async () => (await import('./settings-page.js')).openSettings({ onRefusal, onLeave: goodbye }),
     operations: async () => (await import('./operations-page.js')).openOperations({ onRefusal }),
   };
 
@@ -74,6 +74,12 @@ export function openWorkspace(user, onLeave) {
     onLeave();
   }
 
+  // Who leaves of their own will does not come back to the same page.
+  function goodbye() {
+    leave();
+    location.hash = '';
+  }
+
   const commands = {
     new: () => { location.hash = '#/'; home.focus(); },
     search: sidebar.focusSearch,
@@ -101,9 +107,7 @@ export function openWorkspace(user, onLeave) {
     const refusal = await logout().catch((error) => error);
     const isOut = !refusal || refusal.status === 401;
     setText(byId('logout'), isOut ? 'Log out' : 'Log out (failed, try again)');
-    if (!isOut) return;
-    leave();
-    location.hash = '';
+    if (isOut) goodbye();
   };
   addEventListener('hashchange', show, { signal: listeners.signal });
   show();
