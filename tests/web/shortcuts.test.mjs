@@ -7,6 +7,7 @@ const press = (key, where = {}, more = {}) => commandOf({ key, ...more }, { inFi
 test('single letters work anywhere but where something is typed, and not when they are switched off', () => {
   assert.equal(press('n'), 'new');
   assert.equal(press('/'), 'search');
+  assert.equal(press('s'), 'search');
   assert.equal(press('?'), 'help');
   assert.equal(press('j'), 'next');
   for (const key of ['n', '/', '?', 'j']) {

@@ -6,7 +6,7 @@ import { onceEach } from './idempotency.js';
 import { providerChoice } from './provider-choice.js';
 import { sessionHash } from './route.js';
 
-export function newSession({ onRefusal }) {
+export function newSession({ user, onRefusal }) {
   const form = byId('new-form');
   const { prompt, repoUrl, branch } = form.elements;
   const choice = providerChoice(form, onRefusal);
@@ -23,11 +23,12 @@ export function newSession({ onRefusal }) {
     const { sessionId } = await ask(body).catch((error) => { onRefusal(error); throw error; });
     choice.remember();
     location.hash = sessionHash(sessionId);
-  });
+  }, { draft: `new ${user.id}` });
 
   for (const example of document.querySelectorAll('.examples button')) {
     example.onclick = () => {
       prompt.value = example.textContent;
+      prompt.dispatchEvent(new Event('input', { bubbles: true })); // as if it had been typed
       prompt.focus();
     };
   }

@@ -2,7 +2,7 @@
 
 export const SHORTCUTS = [
   { keys: ['n'], command: 'new', words: 'New session' },
-  { keys: ['/'], command: 'search', words: 'Search the sessions' },
+  { keys: ['s', '/'], command: 'search', words: 'Search the sessions' },
   { keys: ['j', 'ArrowDown'], command: 'next', words: 'Next session in the list' },
   { keys: ['k', 'ArrowUp'], command: 'previous', words: 'Previous session in the list' },
   { keys: ['Enter'], command: null, words: 'Open it' },

@@ -15,7 +15,7 @@ const TITLES = { home: null, session: null, settings: 'Settings', operations: 'O
 
 export function openWorkspace(user, onLeave) {
   const listeners = new AbortController();
-  const home = newSession({ onRefusal });
+  const home = newSession({ user, onRefusal });
   let page = null;
   let shown = 0;
 
