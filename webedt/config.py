@@ -60,12 +60,6 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = _setting(
         "TRUSTED_PROXIES", "CIDRs of balancers whose X-Forwarded-For counts.", (), read.networks
     )
-    admin_emails: tuple[str, ...] = _setting(
-        "ADMIN_EMAILS",
-        "Who may see the operations page, comma-separated. Empty: everybody, but in production nobody.",
-        (),
-        read.emails,
-    )
     log_level: str = _setting("LOG_LEVEL", "debug, info, warning or error.", "info", read.choice(*LOG_LEVELS))
 
     db_pool_max: int = _setting("DB_POOL_MAX", "Most connections of the pool.", 20, read.number(int, 2, 1000))
@@ -134,6 +128,12 @@ class Settings:
         "Login and register attempts of one address, all replicas; 0 is off.",
         10,
         read.number(int, 0, 1_000_000),
+    )
+    admin_emails: tuple[str, ...] = _setting(
+        "ADMIN_EMAILS",
+        "Who may see the operations page, comma-separated. Empty: everybody, but in production nobody.",
+        (),
+        read.emails,
     )
 
     default_provider: str = _setting(
