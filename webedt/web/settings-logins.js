@@ -36,7 +36,7 @@ export function loginList(section, { onRefusal, onLeave, onChange }) {
     return {
       node,
       update({ createdAt, expiresAt }) {
-        const words = `${current ? 'This device · ' : ''}since ${agoWords(createdAt).replace('just now', 'a moment ago')} · until ${dayWords(expiresAt)}`;
+        const words = `${current ? 'This device · ' : ''}logged in ${agoWords(createdAt)} · until ${dayWords(expiresAt)}`;
         setText(node.querySelector('.hint'), words);
         node.querySelector('.hint').title = exactWords(createdAt);
       },

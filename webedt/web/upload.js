@@ -1,12 +1,14 @@
-// One file to the server, with progress: fetch does not tell how far an upload is.
+// One file to the server, with progress: fetch does not tell how far an upload is. Another file of that name is only
+// replaced if `isWanted` says so; else the refusal's code is `conflict`.
 import { ApiError } from './api.js';
 
-export function upload(url, file, onProgress) {
+export function upload(url, file, onProgress, isWanted = false) {
   const request = new XMLHttpRequest();
   const done = new Promise((resolve, reject) => {
     const fail = (status, problem) => reject(new ApiError(status, problem, Number(request.getResponseHeader('Retry-After')) || 0));
     request.open('PUT', url);
     request.setRequestHeader('Content-Type', file.type || 'application/octet-stream');
+    if (!isWanted) request.setRequestHeader('If-None-Match', '*');
     request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 1);
     request.onload = () => (request.status < 300 ? resolve() : fail(request.status, parsed(request.responseText)));
     request.onerror = () => fail(0, { code: 'unreachable', detail: 'The upload broke off. The server cannot be reached, or it refused the file.' });
