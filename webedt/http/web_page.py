@@ -1,9 +1,9 @@
-"""How the page finds its parts quickly without a build step: from the files as they are to the page as it is sent. Pure.
+"""How the page finds its parts quickly without a build step. Pure: the files as they are become the page as it is sent.
 
 Its parts are many small modules that import each other. A browser would learn of them one level after the other, a
-round trip each, so the page names all that are needed at once (measured at 100 ms a round trip: 3.4 s became 2.6 s).
-And it asks for them below a path that changes with any of them, so that they may be kept for good: the next visit asks
-for nothing but the page.
+round trip each, so the page names all that are needed at once (at 100 ms a round trip: 2.8 s became 2.4 s). And it asks
+for them below a path that changes with any of them, so that they may be kept for good: the next visit asks for nothing
+but the page, and takes 0.6 s.
 """
 
 import hashlib
