@@ -3,7 +3,7 @@
 Its parts are many small modules that import each other. A browser would learn of them one level after the other, a
 round trip each, so the page names all that are needed at once (at 100 ms a round trip: 2.8 s became 2.4 s). And it asks
 for them below a path that changes with any of them, so that they may be kept for good: the next visit asks for nothing
-but the page, and takes 0.6 s.
+but the page, and takes 0.6 s instead of 2.2.
 """
 
 import hashlib
