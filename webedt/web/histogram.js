@@ -22,7 +22,7 @@ export function quantile(histogram, q) {
   const rank = q * histogram.count;
   let [lower, below] = [0, 0];
   for (const { le, count } of histogram.buckets) {
-    if (count >= rank) return count === below ? le : lower + ((le - lower) * (rank - below)) / (count - below);
+    if (count >= rank) return lower + ((le - lower) * (rank - below)) / (count - below);
     [lower, below] = [le, count];
   }
   return lower;

@@ -11,11 +11,15 @@ export function operationsView(page) {
   const replicas = keyedChildren(find('tbody'), ({ key }) => key, replicaView);
   const upstreams = keyedChildren(find('.upstreams'), ({ provider }) => provider, upstreamView);
 
+  page.dataset.empty = ''; // until something was seen
+  setText(find('.asked'), 'Loading…');
+
   return {
     show({ points, replicas: reached, last }, now) {
       const newest = points.at(-1);
       if (newest?.values) setText(find('.error'), '');
       if (!last) return;
+      delete page.dataset.empty;
       tiles(TILES, { points, now, values: newest.values ?? points.findLast(({ values }) => values)?.values }, true);
       const { status, at } = last;
       setStatus(find('.health'), status.status, healthWords(status));
@@ -27,7 +31,10 @@ export function operationsView(page) {
       find('.upstreams').closest('section').hidden = status.upstreams.length === 0;
       showFacts(find('.this'), factsOf(last));
     },
-    refuse: (words) => setText(find('.error'), words),
+    refuse(words) {
+      setText(find('.error'), words);
+      if ('empty' in page.dataset) setText(find('.asked'), '');
+    },
   };
 }
 

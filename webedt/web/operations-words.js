@@ -13,8 +13,8 @@ export const TILES = [
   ['Events stored', 'committed', ({ committed }) => `${numberWords(committed)} /s`, () => 'committed to the log', 10],
   ['Events delivered', 'sent', ({ sent }) => `${numberWords(sent)} /s`, ({ replayed }) => `${numberWords(replayed)} /s from the database`, 10],
   ['Open streams', 'streams', ({ streams }) => numberWords(streams), () => 'readers and lists', 4],
-  ['Commit', 'commitMs', ({ commitMs }) => msWords(commitMs), ({ commitMedian }) => `95th percentile · median ${msWords(commitMedian)}`, 5],
-  ['Delivery', 'deliveryMs', ({ deliveryMs }) => msWords(deliveryMs), ({ deliveryMedian }) => `95th percentile · median ${msWords(deliveryMedian)}`, 5],
+  ['Commit time, 95 %', 'commitMs', ({ commitMs }) => msWords(commitMs), ({ commitMedian }) => `median ${msWords(commitMedian)}`, 5],
+  ['Delivery time, 95 %', 'deliveryMs', ({ deliveryMs }) => msWords(deliveryMs), ({ deliveryMedian }) => `median ${msWords(deliveryMedian)}`, 5],
   ['Pool in use', 'inUse', ({ inUse, connections }) => `${inUse} of ${connections}`, ({ waiting, databaseMs }) => `${waiting} waiting · database ${msWords(databaseMs)}`, 4],
   ['Recoveries', 'recovered', ({ recovered }) => numberWords(recovered), () => 'runs taken over since start', 1],
 ];
