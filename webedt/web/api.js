@@ -7,7 +7,7 @@ export class ApiError extends Error {
   }
 }
 
-export async function call(method, path, body, headers = {}) {
+async function call(method, path, body, headers = {}) {
   const options = { method, headers: { Accept: 'application/json', ...headers } };
   if (body !== undefined) {
     options.headers['Content-Type'] = 'application/json';
@@ -22,6 +22,7 @@ export async function call(method, path, body, headers = {}) {
 }
 
 const session = (id) => `/api/sessions/${encodeURIComponent(id)}`;
+export { call }; // for the modules of what else the page asks: sessions-api.js, account-api.js, files-api.js
 
 export const whoAmI = () => call('GET', '/api/auth/session');
 export const login = (account) => call('POST', '/api/auth/login', account);
@@ -29,6 +30,7 @@ export const register = (account) => call('POST', '/api/auth/register', account)
 export const logout = () => call('POST', '/api/auth/logout');
 
 export const getSession = async (id) => (await call('GET', session(id))).session;
+export const listSessions = (cursor) => call('GET', `/api/sessions?limit=50${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`);
 export const interrupt = (id, runId) => call('POST', `${session(id)}/interrupt`, { runId });
 
 export const execute = (body, key) => call('POST', '/api/execute-remote', body, { Prefer: 'respond-async', 'Idempotency-Key': key });

@@ -1,11 +1,10 @@
 // One file to the server, with progress: fetch does not tell how far an upload is. Another file of that name is only
 // replaced if `isWanted` says so; else the refusal's code is `conflict`.
-import { ApiError } from './api.js';
 
 export function upload(url, file, onProgress, isWanted = false) {
   const request = new XMLHttpRequest();
   const done = new Promise((resolve, reject) => {
-    const fail = (status, problem) => reject(new ApiError(status, problem, Number(request.getResponseHeader('Retry-After')) || 0));
+    const fail = (status, problem) => reject(refusal(status, problem, request.getResponseHeader('Retry-After')));
     request.open('PUT', url);
     request.setRequestHeader('Content-Type', file.type || 'application/octet-stream');
     if (!isWanted) request.setRequestHeader('If-None-Match', '*');
@@ -16,6 +15,12 @@ export function upload(url, file, onProgress, isWanted = false) {
     request.send(file);
   });
   return { done, cancel: () => request.abort() };
+}
+
+// As the refusals of every other question.
+function refusal(status, { detail, title, code = '', errors = [] }, retryAfter) {
+  const error = new Error(detail || title || `The server answered ${status}.`);
+  return Object.assign(error, { status, code, errors, retryAfterSeconds: Number(retryAfter) || 0 });
 }
 
 function parsed(text) {
