@@ -25,6 +25,7 @@ WRONG = {
     "PORT": "70000",
     "ALLOWED_ORIGINS": "https://app.example.com/path",
     "TRUSTED_PROXIES": "10.0.0.0/99",
+    "ADMIN_EMAILS": "ops@example.com, ops",
     "DB_POOL_MAX": "many",
     "LEASE_SECONDS": "0",
     "LOG_LEVEL": "loud",
@@ -294,3 +295,8 @@ def test_files_have_a_place_without_any_setting() -> None:
     assert (bucket.storage_location, bucket.aws_region) == ("s3://bucket/some/prefix", "eu-west-1")
     assert names(faults_of({**DATABASE, "AWS_ACCESS_KEY_ID": "x"})) == ["AWS_ACCESS_KEY_ID"]
     assert names(faults_of({**DATABASE, "AWS_ENDPOINT_URL": "http://minio:9000"})) == ["AWS_ENDPOINT_URL"]
+
+
+def test_admins_are_read_as_accounts_are_stored() -> None:
+    settings = load_settings({**DATABASE, "ADMIN_EMAILS": " Ops@Example.com, , second@example.com "})
+    assert settings.admin_emails == ("ops@example.com", "second@example.com")

@@ -15,6 +15,7 @@ from webedt.database.postgres import PostgresDatabase
 from webedt.fleet.heartbeat import AHeartbeat, Heartbeat
 from webedt.fleet.identity import Identity
 from webedt.fleet.leadership import ALeadership, Leadership
+from webedt.http.admin import Admins, admin_routes
 from webedt.http.application import build_application
 from webedt.http.auth import AuthServices, auth_routes
 from webedt.http.cookies import Cookies
@@ -23,12 +24,13 @@ from webedt.http.doorkeeper import Doorkeeper
 from webedt.http.files import FileServices, file_routes
 from webedt.http.lifecycle import Lifecycle
 from webedt.http.middleware import Pipeline
-from webedt.http.operations import OperationsServices, operations_routes
+from webedt.http.operations import operations_routes
 from webedt.http.origins import Origins
 from webedt.http.providers import ProviderServices, provider_routes
 from webedt.http.runs import run_routes
 from webedt.http.sessions import SessionServices, session_routes
 from webedt.http.sharing import SharingServices, sharing_routes
+from webedt.http.status import StatusReport, StatusServices
 from webedt.http.stream_registry import AStreams, Streams
 from webedt.http.streaming import StreamServices
 from webedt.http.transfers import Transfers
@@ -96,9 +98,11 @@ def compose(settings: Settings) -> Replica:
     pipeline = Pipeline(
         provider, identity, metrics, origins, cookies, lifecycle, doorkeeper, production=settings.production
     )
-    operations = OperationsServices.from_provider(provider)
+    status = StatusServices.from_provider(provider)
+    report = StatusReport(status, settings, identity, lifecycle, version)
     routes = [
-        *operations_routes(operations, settings, identity, lifecycle, metrics, version),
+        *operations_routes(status.database, report, identity, lifecycle, metrics, version),
+        *admin_routes(report, metrics, Admins.of(settings)),
         *auth_routes(AuthServices.from_provider(provider), cookies, origins),
         *run_routes(StreamServices.from_provider(provider)),
         *session_routes(SessionServices.from_provider(provider)),

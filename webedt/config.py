@@ -133,6 +133,12 @@ class Settings:
         10,
         read.number(int, 0, 1_000_000),
     )
+    admin_emails: tuple[str, ...] = _setting(
+        "ADMIN_EMAILS",
+        "Who may see the operations page, comma-separated. Empty: everybody, but in production nobody.",
+        (),
+        read.emails,
+    )
 
     default_provider: str = _setting(
         "DEFAULT_PROVIDER",

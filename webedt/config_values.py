@@ -103,6 +103,15 @@ def origins(value: str) -> tuple[str, ...]:
     return origins
 
 
+def emails(value: str) -> tuple[str, ...]:
+    """As accounts are stored: lower case."""
+    emails = tuple(item.strip().lower() for item in value.split(",") if item.strip())
+    for email in emails:
+        if not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
+            raise ValueError(f"{email!r} is not an email address such as name@example.com")
+    return emails
+
+
 def networks(value: str) -> tuple[Network, ...]:
     try:
         return tuple(ipaddress.ip_network(item.strip(), strict=False) for item in value.split(",") if item.strip())

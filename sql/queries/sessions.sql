@@ -24,10 +24,11 @@ WHERE s.user_id = $1
   AND (s.deleted_at IS NOT NULL) = $2::boolean
   AND ($3::text IS NULL OR s.status = $3)
   AND ($4::text IS NULL OR strpos(lower(s.title), lower($4)) > 0)
-  AND (s.created_at, s.id) < (coalesce($5::timestamptz, 'infinity'),
-                              coalesce($6::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+  AND ($5::boolean IS NULL OR s.favorite = $5)
+  AND (s.created_at, s.id) < (coalesce($6::timestamptz, 'infinity'),
+                              coalesce($7::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
 ORDER BY s.created_at DESC, s.id DESC
-LIMIT $7;
+LIMIT $8;
 
 -- name: list_changed_sessions
 -- For the list stream: what was changed last, deleted ones included; uses chat_sessions_by_change.

@@ -108,6 +108,7 @@ CURSORS = [
 @pytest.mark.parametrize(
     "query",
     ["status=queued", "status=%00", "limit=0", "limit=-1", "limit=x", "limit=1000000", "deleted=maybe",
+     "favorite=perhaps",
      *(f"cursor={cursor}" for cursor in CURSORS)],
 )  # fmt: skip
 async def test_a_list_that_cannot_be_is_refused(user: Client, query: str) -> None:
@@ -125,6 +126,7 @@ async def test_a_title_and_a_favourite_are_kept(user: Client) -> None:
     assert answer.status == 200
     session = answer.json()["session"]
     assert (session["title"], session["favorite"]) == ("New \u00fc title", True)
+    assert (await ids_of(user, "?favorite=1"), await ids_of(user, "?favorite=0")) == ([session_id], [])
     assert session["updatedAt"] > before["updatedAt"]
     assert session == (await user.get(f"/api/sessions/{session_id}")).json()["session"]
     session = (await user.patch(f"/api/sessions/{session_id}", {"favorite": False})).json()["session"]

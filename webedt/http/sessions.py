@@ -129,6 +129,7 @@ def session_routes(services: SessionServices) -> list[Route]:
             principal(request).user.id,
             status=status,
             text=clean_text(text).strip() or None,
+            favorite=query_switch(request, "favorite", default=False) if request.query.get("favorite") else None,
             deleted=query_switch(request, "deleted", default=False),
             before=_read_cursor(request.query.get("cursor")),
             limit=limit + 1,
@@ -191,6 +192,7 @@ def session_routes(services: SessionServices) -> list[Route]:
             parameters=(
                 _query("status", "Only these.", type="string", enum=list(STATUSES)),
                 _query("q", "Only with this text in the title.", type="string", maxLength=MAX_SEARCH_LENGTH),
+                _query("favorite", "1: favorites only; 0: the others.", type="string", enum=SWITCH),
                 _query("deleted", "1: the deleted ones instead.", type="string", enum=SWITCH),
                 _query("limit", "At most so many.", type="integer", minimum=1, maximum=MAX_SESSION_PAGE),
                 _query("cursor", "`nextCursor` of the page before.", type="string"),

@@ -4,6 +4,7 @@ never guessed.
 
 import gzip
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from aiohttp import web
 
 from webedt.domain.errors import NotFound
 from webedt.http.routes import Access, Route
+from webedt.http.web_page import PAGE, page_of, version_of
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -25,6 +27,7 @@ MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+LASTING = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True)
@@ -35,18 +38,23 @@ class Asset:
     media_type: str
 
 
-def load_assets(folder: Path) -> dict[str, Asset]:
-    """Every file of the folder whose type is known, by name."""
-    assets = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix in MEDIA_TYPES:
-            body = path.read_bytes()
+class Assets(dict[str, Asset]):
+    """By name. `version` is another one as soon as any of them is."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self.version = version_of(files)
+        for name, body in {**files, PAGE: page_of(files, self.version)}.items():
             etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
-            assets[path.name] = Asset(body, gzip.compress(body, mtime=0), etag, MEDIA_TYPES[path.suffix])
-    return assets
+            self[name] = Asset(body, gzip.compress(body, mtime=0), etag, MEDIA_TYPES[Path(name).suffix])
 
 
-def web_routes(assets: dict[str, Asset]) -> list[Route]:
+def load_assets(folder: Path) -> Assets:
+    """Every file of the folder whose type is known."""
+    paths = sorted(path for path in folder.iterdir() if path.suffix in MEDIA_TYPES)
+    return Assets({path.name: path.read_bytes() for path in paths})
+
+
+def web_routes(assets: Assets) -> list[Route]:
     async def index(request: web.Request) -> web.StreamResponse:
         return _serve(request, assets["index.html"])
 
@@ -63,7 +71,8 @@ def web_routes(assets: dict[str, Asset]) -> list[Route]:
         found = assets.get(request.match_info["name"])
         if found is None:
             raise NotFound("There is no such asset.")
-        return _serve(request, found)
+        # While a new version rolls out, a page may ask a replica of the other one: then this is not what it names.
+        return _serve(request, found, lasting=request.match_info.get("version") == assets.version)
 
     return [
         Route(
@@ -82,13 +91,17 @@ def web_routes(assets: dict[str, Asset]) -> list[Route]:
             method="GET", path="/assets/{name}", handler=asset, summary="Its assets", access=Access.PUBLIC,
             needs_database=False, documented=False,
         ),
+        Route(
+            method="GET", path="/assets/{version}/{name}", handler=asset, summary="The same, to be kept for good",
+            access=Access.PUBLIC, needs_database=False, documented=False,
+        ),
     ]  # fmt: skip
 
 
-def _serve(request: web.Request, asset: Asset) -> web.Response:
+def _serve(request: web.Request, asset: Asset, *, lasting: bool = False) -> web.Response:
     headers = {
         "ETag": asset.etag,
-        "Cache-Control": "no-cache",
+        "Cache-Control": LASTING if lasting else "no-cache",
         "Vary": "Accept-Encoding, Origin",  # pages of other origins may import the client module
         "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     }

@@ -42,6 +42,7 @@ class ASessions(AService):
         *,
         status: str | None = None,
         text: str | None = None,
+        favorite: bool | None = None,
         deleted: bool = False,
         before: Cursor | None = None,
         limit: int = 50,
@@ -98,13 +99,14 @@ class Sessions(BaseService, ASessions):
         *,
         status: str | None = None,
         text: str | None = None,
+        favorite: bool | None = None,
         deleted: bool = False,
         before: Cursor | None = None,
         limit: int = 50,
     ) -> Sequence[ChatSession]:
         created_at, last_id = before or (None, None)
         rows = await self._database.fetch(
-            self._sql["list_sessions"], user_id, deleted, status, text, created_at, last_id, limit
+            self._sql["list_sessions"], user_id, deleted, status, text, favorite, created_at, last_id, limit
         )
         return [ChatSession(**row) for row in rows]
 

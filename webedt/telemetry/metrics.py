@@ -5,9 +5,9 @@ live state are read at scrape time through `observe`, so that they cannot drift.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
@@ -66,6 +66,12 @@ class Metrics:
     def observe(self, read: Callable[[], None]) -> None:
         """Have `read` set its gauges before each scrape."""
         self._gauges.append(read)
+
+    def collect(self) -> Iterable[Metric]:
+        """Every family as it stands now."""
+        for read in self._gauges:
+            read()
+        return self.registry.collect()
 
     def render(self, *, openmetrics: bool) -> bytes:
         """The exposition, Prometheus text or OpenMetrics."""

@@ -27,7 +27,7 @@ async function enter(user) {
 
 function showLogin() {
   byId('starting').hidden = byId('app').hidden = true;
-  document.title = 'WebEDT';
+  document.title = 'Log in · WebEDT';
   login.open();
 }
 

@@ -1,5 +1,6 @@
 // Title, status and the interrupt button above a conversation; the log knows the status first, the list knows the title.
 import { byId, setStatus, setText } from './dom.js';
+import { showInTab } from './tab.js';
 import { STATUS_WORDS } from './words.js';
 
 export function sessionHeader() {
@@ -13,7 +14,7 @@ export function sessionHeader() {
     setText(byId('title'), title);
     setStatus(byId('status'), shown, STATUS_WORDS[shown]);
     byId('interrupt').hidden = active === null;
-    document.title = title ? `${title} · WebEDT` : 'WebEDT';
+    showInTab({ title, status: shown });
   }
 
   draw();

@@ -1,4 +1,5 @@
-// My sessions after their update events: (sessions, type, data) -> sessions, newest first. Pure.
+// My sessions after their update events: (sessions, type, data, query) -> sessions, newest first. Pure.
+import { EVERYTHING, matches } from './list-query.js';
 
 const newestFirst = (a, b) => (a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : a.id < b.id ? 1 : -1);
 const without = (sessions, id) => sessions.filter((session) => session.id !== id);
@@ -8,21 +9,21 @@ const onUpdate = {
   created: put,
   updated: put,
   status_changed: put,
-  deleted: (sessions, data) => without(sessions, data.session.id),
-  page: (sessions, data) => data.sessions.reduce((all, session) => put(all, { session }), sessions),
+  deleted: (sessions, data, query) => (query.deleted ? put(sessions, data, query) : without(sessions, data.session.id)),
+  page: (sessions, data, query) => data.sessions.reduce((all, session) => put(all, { session }, query), sessions),
 };
 
 export const UPDATE_TYPES = ['snapshot', 'created', 'updated', 'status_changed', 'deleted'];
 export const SNAPSHOT_SIZE = 50;
 
-export function reduceList(sessions, type, data) {
-  return [...onUpdate[type](sessions, data)].sort(newestFirst);
+export function reduceList(sessions, type, data, query = EVERYTHING) {
+  return [...onUpdate[type](sessions, data, query)].sort(newestFirst);
 }
 
 // Two replicas may tell two changes in reverse.
-function put(sessions, { session }) {
+function put(sessions, { session }, query) {
   if (sessions.some(({ id, updatedAt }) => id === session.id && updatedAt > session.updatedAt)) return sessions;
-  return session.deletedAt ? without(sessions, session.id) : [...without(sessions, session.id), session];
+  return matches(session, query) ? [...without(sessions, session.id), session] : without(sessions, session.id);
 }
 
 // A snapshot shorter than its limit is everything; a full one says nothing of sessions older than its last.

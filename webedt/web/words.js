@@ -36,9 +36,3 @@ export function outcomeWords(run, position) {
   if (run.model || run.provider) facts.push(run.model || run.provider);
   return facts.join(' · ');
 }
-
-export function whenWords(iso, now = new Date()) {
-  const time = new Date(iso);
-  const isToday = time.toDateString() === now.toDateString();
-  return time.toLocaleString([], isToday ? { hour: '2-digit', minute: '2-digit' } : { day: 'numeric', month: 'short' });
-}
