@@ -9,7 +9,7 @@ from uuid import UUID
 
 from tests.support.log_harness import EVENTS, Logged, RecordingBus
 from tests.support.stream_client import StreamClient
-from webedt.bus.interface import ABus, Topic
+from webedt.bus.interface import ABus, Commit, Topic
 from webedt.database.interface import ADatabase, DatabaseState, PoolStats
 from webedt.domain.errors import Unavailable
 from webedt.domain.events import DELTAS, TERMINAL, NewEvent
@@ -214,6 +214,10 @@ class Client(StreamClient):
             )
 
 
+def commit_of(first_seq: int, entry: Entry) -> Commit:
+    return Commit(SESSION, entry.producer.run_id, first_seq, entry.events, entry.outcome is not None)
+
+
 class World:
     """The log, one replica's tails on it, and their clients."""
 
@@ -250,9 +254,10 @@ class World:
         for delay in delays_ms:
             loop.call_later(delay / 1000, self.bus.hear, Topic.EVENTS, [SESSION])
 
-    def tell_commit(self, commit: tuple[int, Entry], delay_ms: int) -> None:
+    def tell_commit(self, stored: tuple[int, Entry], delay_ms: int) -> None:
         """The writer of this replica has its answer after `delay_ms`."""
-        first, entry = commit
+        first, entry = stored
         loop = asyncio.get_running_loop()
-        idle = self.log.idle
-        loop.call_later(delay_ms / 1000, lambda: self.tails.committed(SESSION, first, entry, idle=idle, at=loop.time()))
+        settled = entry.outcome if self.log.idle else None
+        commit = commit_of(first, entry)
+        loop.call_later(delay_ms / 1000, lambda: self.tails.committed(commit, settled=settled, at=loop.time()))
