@@ -49,10 +49,11 @@ def need_redis() -> None:
 class RedisServer:
     """`options`: of `redis-server`, such as `--requirepass`. Keeps its port over all its restarts."""
 
-    def __init__(self, options: Sequence[str] = (), *, scheme: str = "redis", port: int | None = None) -> None:
-        self.port = port or free_port()
-        self.url = f"{scheme}://127.0.0.1:{self.port}/0"
-        self._options = [*(("--port", str(self.port)) if scheme == "redis" else ()), *options]
+    def __init__(self, options: Sequence[str] = (), *, tls: bool = False) -> None:
+        self.port = free_port()
+        self.url = f"redis{'s' if tls else ''}://127.0.0.1:{self.port}/0"
+        ports = ("--port", "0", "--tls-port", str(self.port)) if tls else ("--port", str(self.port))
+        self._options = [*ports, *options]
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="webedt-redis-")
 
@@ -97,11 +98,9 @@ class RedisServer:
 
 
 @contextlib.contextmanager
-def redis_server(
-    options: Sequence[str] = (), *, scheme: str = "redis", port: int | None = None
-) -> Iterator[RedisServer]:
+def redis_server(options: Sequence[str] = (), *, tls: bool = False) -> Iterator[RedisServer]:
     """A running one for the time of the block."""
-    server = RedisServer(options, scheme=scheme, port=port)
+    server = RedisServer(options, tls=tls)
     try:
         server.start()
         yield server

@@ -58,7 +58,7 @@ def decode_letter(message: bytes) -> Letter | None:
 
 
 class Mail:
-    """Letters that are still to be sent. Bounded: more commits are not taken, for the signal of them goes out anyway."""
+    """Letters that are still to be sent. Bounded: more commits are not taken, for their signal goes out anyway."""
 
     def __init__(self, sender: str) -> None:
         self._sender = sender

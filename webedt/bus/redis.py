@@ -1,8 +1,8 @@
 """The bus over Redis pub/sub, beside the one over PostgreSQL and never instead of it.
 
 Redis is the faster way: signals are cheap there, and commits travel whole to the replicas that follow the session,
-which then need no read of the database. PostgreSQL is the way that is always there, and over it replicas tell each other once
-a second that they live and whether they hear Redis. By which way a signal goes:
+which then need no read of the database. PostgreSQL is the way that is always there, and over it replicas tell each
+other once a second that they live and whether they hear Redis. By which way a signal goes:
 
 - by Redis alone, while a ping of our own has just come back through it and every replica that lives says the same;
 - by both, while somebody does not hear Redis, or may not, or did not hear the last message;

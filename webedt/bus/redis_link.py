@@ -27,7 +27,9 @@ class RedisLink:
             url,
             protocol=2,
             socket_connect_timeout=CONNECT_SECONDS,
-            socket_timeout=CONNECT_SECONDS,
+            # With one, every write would be an `asyncio.wait_for`, which in Python 3.11 can swallow a cancellation
+            # (bpo-37658). The deadlines are set here.
+            socket_timeout=None,
             retry=Retry(NoBackoff(), 0),
             client_name="webedt",
         )
