@@ -96,12 +96,12 @@ class ModelDatabase(ADatabase):
     def __init__(self, log: ModelLog, latencies: Sequence[tuple[int, int]]) -> None:
         self._log = log
         self._latencies = latencies
-        self._asked = 0
+        self.asked = 0
         self.failing = 0
 
     async def _answer(self, read: Callable[[], Any]) -> Any:
-        before, after = self._latencies[self._asked % len(self._latencies)]
-        self._asked += 1
+        before, after = self._latencies[self.asked % len(self._latencies)]
+        self.asked += 1
         await asyncio.sleep(before / 1000)
         if self.failing:
             self.failing -= 1
@@ -253,6 +253,17 @@ class World:
         loop = asyncio.get_running_loop()
         for delay in delays_ms:
             loop.call_later(delay / 1000, self.bus.hear, Topic.EVENTS, [SESSION])
+
+    def carry(self, stored: tuple[int, Entry], copies_ms: Sequence[int], signals_ms: Sequence[int]) -> None:
+        """Another replica's commit comes whole, once for each of `copies_ms`; and it is told how far the log goes.
+
+        That it was stored is told much later where somebody waited: what comes first is anybody's guess.
+        """
+        commit, loop = commit_of(*stored), asyncio.get_running_loop()
+        for delay in copies_ms:
+            loop.call_later(delay / 1000, self.tails.carried, commit)
+        for delay in signals_ms:
+            loop.call_later(delay / 1000, self.tails.grown, SESSION, commit.last_seq)
 
     def tell_commit(self, stored: tuple[int, Entry], delay_ms: int) -> None:
         """The writer of this replica has its answer after `delay_ms`."""
