@@ -196,6 +196,10 @@ def test_every_reader_sees_every_event_once_in_order_and_ends_only_where_it_may(
     ],
     [(0, 25)],
 )
+@example(  # of a commit elsewhere it is only told how far the log goes: one event further
+    [(("prompt", [0]), 60), (("claim", [0]), 60), (("commit carried here", 1, [0], []), 60)],
+    [(0, 0)],
+)
 @example(  # a reader that knows the newest id comes while a read is under way that does not
     [
         (("prompt", [0]), 60),
@@ -240,6 +244,29 @@ def test_what_comes_whole_and_in_time_needs_no_read(commits: list[tuple[int, int
         finally:
             await world.stop()
         assert world.crashes == []
+
+    with patch("webedt.log.tails.SWEEP_SECONDS", 1e6):
+        run_in_virtual_time(course())
+
+
+def test_what_comes_whole_while_a_read_is_under_way_is_not_read_again() -> None:
+    async def course() -> None:
+        world = World([(0, 25)])
+        await world.start()
+        try:
+            client = world.subscribe(Until.NEVER, deltas=True, cursor=0)
+            world.log.prompt()
+            await asyncio.sleep(0.1)
+            world.log.claim()
+            asked = world.database.asked
+            world.notify([0])
+            await asyncio.sleep(0.01)
+            world.carry(world.log.append(2, ends=False), copies_ms=[1], signals_ms=[2])
+            await asyncio.sleep(1)
+            client.check_up_to_date()
+            assert world.database.asked == asked + 1
+        finally:
+            await world.stop()
 
     with patch("webedt.log.tails.SWEEP_SECONDS", 1e6):
         run_in_virtual_time(course())
