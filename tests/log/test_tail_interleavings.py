@@ -218,7 +218,9 @@ def test_no_reader_needs_the_sweep_as_long_as_no_signal_is_lost(
 
 @settings(TOLD_AGAIN, max_examples=25)
 @given(
-    st.lists(st.tuples(st.integers(1, 6), st.integers(0, 20), st.permutations(range(4)), st.integers(1, 3)), max_size=12)
+    st.lists(
+        st.tuples(st.integers(1, 6), st.integers(0, 20), st.permutations(range(4)), st.integers(1, 3)), max_size=12
+    )
 )
 def test_what_comes_whole_and_in_time_needs_no_read(commits: list[tuple[int, int, list[int], int]]) -> None:
     """And what comes again, much later and in any order does no harm."""
