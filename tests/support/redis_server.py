@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 
+import psutil
 import pytest
 
 from tests.support.fleet import free_port
@@ -58,6 +59,9 @@ class RedisServer:
         self._folder = tempfile.TemporaryDirectory(prefix="webedt-redis-")
 
     def start(self) -> None:
+        """Raises `FileNotFoundError` where none is installed."""
+        if not shutil.which("redis-server"):
+            raise FileNotFoundError("redis-server")
         command = ["redis-server", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *self._options]
         if sys.platform == "linux":
             command = [sys.executable, "-c", LEASH, str(os.getpid()), *command]
@@ -77,20 +81,21 @@ class RedisServer:
             self._process.wait()
             self._process = None
 
+    @property
+    def process(self) -> psutil.Process:
+        if self._process is None:
+            raise AssertionError("redis-server does not run")
+        return psutil.Process(self._process.pid)
+
     def freeze(self) -> None:
-        self._signal(signal.SIGSTOP)
+        self.process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        self._signal(signal.SIGCONT)
+        self.process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         self.kill()
         self._folder.cleanup()
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process is None:
-            raise AssertionError("redis-server does not run")
-        self._process.send_signal(number)
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
