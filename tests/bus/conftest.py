@@ -1,8 +1,7 @@
-"""What tests of the bus share: a Redis, and patience cut short."""
+"""What tests of the bus share: patience cut short, and a certificate."""
 
 import datetime
 import ipaddress
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,23 +9,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-
-from tests.support.redis_server import RedisServer, any_redis, need_redis, redis_server
-
-
-@pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
-    """A Redis that no test breaks."""
-    with any_redis() as url:
-        yield url
-
-
-@pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
-    """A Redis of this test's own, to be broken."""
-    need_redis()
-    with redis_server() as server:
-        yield server
 
 
 @pytest.fixture

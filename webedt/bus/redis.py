@@ -28,7 +28,7 @@ from webedt.database.backoff import Backoff
 from webedt.database.sql import load_queries
 from webedt.telemetry.metrics import Metrics
 
-GATHER_SECONDS = 0.002
+GATHER_SECONDS = 0.004
 TEST_EVERY_SECONDS = 0.5
 UNHEARD_AFTER_SECONDS = 1.5
 MAX_BACKOFF_SECONDS = 2.0
