@@ -18,7 +18,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("webedt.bus.peers.GONE_AFTER_SECONDS", 1.0)
     monkeypatch.setattr("webedt.bus.peers.KNOWN_AFTER_SECONDS", 0.25)
     monkeypatch.setattr("webedt.bus.redis.TEST_EVERY_SECONDS", 0.05)
-    monkeypatch.setattr("webedt.bus.redis.UNHEARD_AFTER_SECONDS", 0.4)
+    monkeypatch.setattr("webedt.bus.redis.UNHEARD_AFTER_SECONDS", 0.6)
     monkeypatch.setattr("webedt.bus.redis.MAX_BACKOFF_SECONDS", 0.2)
     monkeypatch.setattr("webedt.bus.redis_link.SEND_SECONDS", 0.3)
     monkeypatch.setattr("webedt.bus.redis_link.CONNECT_SECONDS", 0.3)

@@ -29,6 +29,7 @@ class Ears:
         self.reconnects = 0
         self.follows: dict[UUID, int] = {}
         self.grew: list[tuple[UUID, int]] = []
+        self.reads = 0
         self.commits: list[Commit] = []
         for topic in Topic:
             bus.subscribe(topic, lambda ids, topic=topic: self._hear(topic, ids))  # type: ignore[misc]
@@ -48,6 +49,7 @@ class Ears:
         known = self.follows.get(session_id)
         if known is None or known >= last_seq:
             return False
+        self.reads += 1
         self.follows[session_id] = last_seq  # as if it were read now
         return True
 

@@ -72,6 +72,7 @@ async def follow(driver: Ears, follower: Ears) -> Session:
 async def test_who_follows_a_session_gets_its_commits_whole_and_in_time(database_url: str, redis_url: str) -> None:
     async with two_replicas(database_url, redis_url) as (one, other):
         session = await follow(one, other)
+        reads = other.reads
         sent = [session.commit("two", "three \N{SNOWMAN}"), session.commit(ended=True)]
         for commit in sent:
             one.bus.carry([commit])
@@ -79,7 +80,7 @@ async def test_who_follows_a_session_gets_its_commits_whole_and_in_time(database
         assert other.commits == [commit._replace(events=[*commit.events]) for commit in sent]
         # The signal of a commit comes behind the commit itself: nobody reads what is here.
         await reach(one, other)
-        assert other.follows[session.id] == session.last_seq
+        assert (other.follows[session.id], other.reads) == (session.last_seq, reads)
         assert one.metric("webedt_bus_frames_total", outcome="published") == 2
         assert other.metric("webedt_bus_frames_total", outcome="received") == 2
 
@@ -140,8 +141,8 @@ async def test_a_redis_that_is_killed_and_comes_back(database_url: str, own_redi
             one.bus.carry([session.commit()])
             await eventually(lambda: other.commits, "the commit comes")
     words = [log["event"] for log in logs if log["event"].startswith("redis_")]
-    assert words.count("redis_lost") == 2
-    assert words.count("redis_heard") == 4
+    # Said once, not at each try to connect.
+    assert 2 <= words.count("redis_lost") <= words.count("redis_heard")
 
 
 async def test_a_redis_that_is_frozen_delays_a_signal_and_no_more(database_url: str, own_redis: RedisServer) -> None:
@@ -180,6 +181,46 @@ async def test_one_that_is_cut_off_from_redis_is_heard_and_hears(database_url: s
             wire.heal()
             await redis_alone(one, other)
             await reach(one, other)
+
+
+async def test_a_connection_that_only_looks_well_is_made_anew(database_url: str, redis_url: str) -> None:
+    async with redis_wire(redis_url) as (wire, through_wire):
+        async with replica(database_url, redis_url) as one, replica(database_url, through_wire) as other:
+            await redis_alone(one, other)
+            wire.silence()
+            await postgres_alone(other)
+            wire.leave_for_dead()
+            await redis_alone(one, other)
+            await reach(one, other)
+
+
+async def test_who_does_not_know_its_database_believes_nothing(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been restored, or another one taken its place."""
+    monkeypatch.setattr("webedt.bus.postgres.DEAF_AFTER_SECONDS", 1.0)
+    async with (
+        Wire(database_url).laid() as wire,
+        replica(database_url, redis_url) as one,
+        replica(wire.url, redis_url) as other,
+        client(redis_url) as admin,
+    ):
+        await redis_alone(one, other)
+        session = await follow(one, other)
+        channel = other.bus._realm.channel(other.bus._sender)  # type: ignore[attr-defined]
+        assert await admin.pubsub_numsub(channel) == [(channel.encode(), 1)]
+        wire.silence()
+        await eventually(lambda: not other.bus.connected, "it does not hear PostgreSQL")
+        await postgres_alone(other)
+
+        async def listens_to_nobody() -> bool:
+            return await admin.pubsub_numsub(channel) == [(channel.encode(), 0)]
+
+        await eventually(listens_to_nobody, "it has left Redis")
+        one.bus.carry([session.commit()])
+        wire.heal()
+        await redis_alone(one, other)
+        await reach(one, other)
 
 
 async def test_replicas_that_were_given_different_servers_hear_each_other(
@@ -243,8 +284,10 @@ async def test_replicas_with_different_secrets_use_postgresql(database_url: str,
         await reach(other, one)
         session = Session()
         other.follows[session.id] = 0
-        one.bus.carry([session.commit()])
-        await eventually(partial(knows, other, session), "it is told by PostgreSQL")
+        for _ in range(3):
+            one.bus.carry([session.commit()])
+            await eventually(partial(knows, other, session), "it is told by PostgreSQL")
+            await reach(other, one)  # what it has asked for by Redis would have come by now
         assert other.commits == []
 
 
@@ -265,7 +308,7 @@ async def test_what_strangers_say_there_is_ignored(database_url: str, redis_url:
             await stranger.publish(to_other, realm.seal(to_other, text))
         await stranger.publish(to_all, realm.seal(to_other, b'{"sender":"x","topics":{"work":[]}}'))
         await reach(one, other)
-        assert other.bus.ways == ("redis",)
+        await redis_alone(other)
 
 
 async def test_nobody_waits_for_a_redis_that_takes_nothing(database_url: str, own_redis: RedisServer) -> None:
