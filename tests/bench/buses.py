@@ -28,7 +28,7 @@ ELSEWHERE = {"MAX_ACTIVE_RUNS": "0"}  # takes no runs: what its readers see is w
 async def replicas(bench: Bench) -> list[Figure]:
     """One session of which the first replica writes what the readers of the second one see."""
     figures = []
-    for bus, url, _redis in _buses():
+    for bus, url, _redis in _buses(with_redis=not _tiny(bench)):  # `bus` shows that the other one still works
         async with _fleet(bench, 2, url) as fleet:
             figures += await _measure(bench, "replicas", bus, fleet, 1, bench.size(READERS, least=2), None)
     return figures
@@ -37,14 +37,21 @@ async def replicas(bench: Bench) -> list[Figure]:
 async def bus(bench: Bench) -> list[Figure]:
     """Many sessions at once, each with a reader on one of the two replicas that do not write it."""
     figures = []
-    for name, url, redis in _buses():
-        async with _fleet(bench, 3, url) as fleet:
+    for name, url, redis in _buses(with_redis=True):
+        async with _fleet(bench, 2 if _tiny(bench) else 3, url) as fleet:
             figures += await _measure(bench, "bus", name, fleet, bench.size(SESSIONS, least=2), 1, redis)
     return figures
 
 
-def _buses() -> Iterator[tuple[str, str, psutil.Process | None]]:
+def _tiny(bench: Bench) -> bool:
+    """Only to see that it works."""
+    return bench.sizes >= 100
+
+
+def _buses(*, with_redis: bool) -> Iterator[tuple[str, str, psutil.Process | None]]:
     yield "NOTIFY", "", None
+    if not with_redis:
+        return
     try:
         with redis_server() as redis:
             yield "Redis", redis.url, redis.process
@@ -72,7 +79,7 @@ async def _settled(bench: Bench, one: Server, way: str) -> None:
         while True:
             async with bench.http.get(f"{one.url}/health/status") as answer:
                 ways = (await answer.json())["bus"]["ways"]
-            if ways == [way] or (bench.sizes >= 100 and way in ways):
+            if ways == [way] or (_tiny(bench) and way in ways):
                 return
             await asyncio.sleep(0.05)
 
