@@ -1,4 +1,4 @@
-"""Fixtures for every test: a database of its own on a real PostgreSQL."""
+"""Fixtures for every test: a database of its own on a real PostgreSQL, a Redis where one is asked for."""
 
 import contextlib
 import itertools
@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from tests.support.postgres import DatabaseServer
+from tests.support.redis_server import RedisServer, any_redis, need_redis, redis_server
 from tests.support.suite import FAST_SETTINGS, Suite, new_suite
 from webedt.database.embedded import EmbeddedPostgres
 
@@ -73,3 +74,18 @@ def own_postgres(request: pytest.FixtureRequest, database_names: Iterator[str]) 
     server = EmbeddedPostgres(request.config.stash[SUITE].folder / next(database_names), settings=FAST_SETTINGS)
     yield server
     server.delete()
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis that no test breaks."""
+    with any_redis() as url:
+        yield url
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis of this test's own, to be broken."""
+    need_redis()
+    with redis_server() as server:
+        yield server

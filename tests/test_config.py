@@ -239,6 +239,34 @@ async def test_check_says_whether_an_older_encryption_key_can_be_dropped(databas
     assert "2 cannot be read" in without.stdout
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://:hunter2@redis",
+        "redis://:hunt/er2@redis/0",
+        "redis://:hunter2@redis:many",
+        "redis://:hunter2@redis/hunter2",
+        "rediss://:hunter2@redis?hunter2=1",
+        "redis://:hunter2@",
+    ],
+)
+def test_a_redis_url_that_cannot_be_used_is_refused_without_repeating_it(url: str) -> None:
+    (fault,) = faults_of({**DATABASE, "REDIS_URL": url})
+    assert fault.startswith("REDIS_URL: ")
+    assert "hunt" not in fault
+
+
+def test_check_says_whether_redis_can_be_used(database_url: str, redis_url: str) -> None:
+    result = run_webedt("check", DATABASE_URL=database_url, REDIS_URL=redis_url)
+    assert result.returncode == 0
+    assert f"redis          ok  {redis_url.rsplit('@', 1)[-1].removeprefix('redis://')}" in result.stdout
+    result = run_webedt("check", "--verbose", DATABASE_URL=database_url, REDIS_URL="redis://:hunter2@127.0.0.1:1/0")
+    assert result.returncode == 1
+    assert "redis          cannot be used: " in result.stdout
+    assert "127.0.0.1:1/0" in result.stdout
+    assert "hunter" not in result.stdout + result.stderr
+
+
 def test_check_says_which_migrations_are_missing(empty_database_url: str) -> None:
     result = run_webedt("check", DATABASE_URL=empty_database_url)
     assert result.returncode == 1

@@ -124,7 +124,7 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
     database = PostgresDatabase(settings, metrics)
     provider.register(ADatabase, database)
     provider.register(ATransactions, database)
-    provider.register(ABus, PostgresBus(identity.instance_id, metrics))
+    provider.register(ABus, compose_bus(settings, identity, metrics))
     provider.register(AHeartbeat, Heartbeat(identity, lease))
     provider.register(ALeadership, Leadership(identity, metrics, lease))
     # Replay takes at most half of the pool, so that readers cannot starve those who write.
@@ -180,6 +180,14 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
     provider.register(ARetention, retention)
     provider.register(AStreams, Streams(metrics, settings.max_streams_per_user))
     return provider
+
+
+def compose_bus(settings: Settings, identity: Identity, metrics: Metrics) -> ABus:
+    if not settings.redis_url:
+        return PostgresBus(identity.instance_id, metrics)
+    from webedt.bus.redis import RedisBus  # takes a tenth of a second, for those who use it
+
+    return RedisBus(identity.instance_id, metrics, settings.redis_url, settings.secret)
 
 
 def compose_providers(settings: Settings, web: AClaudeWebClient) -> list[ExecutionProvider]:

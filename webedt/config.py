@@ -41,6 +41,14 @@ class Settings:
         read.postgres_url,
         secret=True,
     )
+    redis_url: str = _setting(
+        "REDIS_URL",
+        "redis:// or rediss://, the same on all replicas: signals between them and frames go through it. Without it, "
+        "and whenever it is away, PostgreSQL does alone.",
+        "",
+        read.redis_url,
+        secret=True,
+    )
     session_secret: str = _setting(
         "SESSION_SECRET", "The same on all replicas; at least 32 characters. Required in production.", "", secret=True
     )

@@ -47,3 +47,10 @@ SELECT l.last_run_at, l.last_count, i.container_id AS leader
 FROM leases l
 LEFT JOIN instances i ON i.id = l.holder AND l.expires_at > clock_timestamp()
 WHERE l.name = $1;
+
+-- name: identify_incarnation
+-- Of which database of which server this connection is, and since when that server runs: a clone, a restored backup or
+-- a standby that took over differs from what it was made of in at least one of the two.
+SELECT d.oid::text AS database, extract(epoch FROM pg_postmaster_start_time())::text AS server_started_at
+FROM pg_database d
+WHERE d.datname = current_database();

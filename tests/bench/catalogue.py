@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from tests.bench.bench import Bench, bench
-from tests.bench.fan_out import fan_out, replicas
+from tests.bench.buses import bus, replicas
+from tests.bench.fan_out import fan_out
 from tests.bench.figures import Figure
 from tests.bench.growth import growth
 from tests.bench.idle import idle
@@ -22,6 +23,7 @@ WORKLOADS: Mapping[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "idle": idle,
     "reconnect": reconnect,
     "replicas": replicas,
+    "bus": bus,
     "process": process,
     "ingest": ingest,
     "growth": growth,

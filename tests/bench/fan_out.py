@@ -1,4 +1,4 @@
-"""W1: one session, many live readers. And the same with the writer on one replica and the readers on another."""
+"""W1: one session, many live readers."""
 
 import signal
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,7 @@ from tests.bench.bench import Bench, last_id, new_session, written_at
 from tests.bench.figures import Figure, p50_and_p99
 from tests.bench.floor import EVENTS, RATE
 from tests.bench.readers import Reader, all_at, all_begun, close, connect, get
-from tests.bench.server import Server, floor, server
+from tests.bench.server import Server, floor
 
 READERS = 1000
 
@@ -16,7 +16,7 @@ READERS = 1000
 async def fan_out(bench: Bench) -> list[Figure]:
     readers = bench.size(READERS)
     replica = await bench.replica()
-    ours, latencies = await _session(bench, replica, replica, readers)
+    ours, latencies = await _session(bench, replica, readers)
     naive, naive_latencies = await _naive(bench, readers)
     least = await _floor(readers, bench.seconds(EVENTS))
     return [
@@ -30,34 +30,25 @@ async def fan_out(bench: Bench) -> list[Figure]:
     ]
 
 
-async def replicas(bench: Bench) -> list[Figure]:
-    """The second replica takes no runs, so the first one writes what the readers of the second one see."""
-    writing = await bench.replica()
-    async with server(await bench.url(), bench.http, MAX_ACTIVE_RUNS="0") as reading:
-        reading.headers = writing.headers
-        _, latencies = await _session(bench, writing, reading, bench.size(100, least=2))
-    return p50_and_p99("replicas", "writer on A, readers on B: commit to reader", latencies)
-
-
-async def _session(bench: Bench, writing: Server, reading: Server, readers: int) -> tuple[float, list[float]]:
+async def _session(bench: Bench, replica: Server, readers: int) -> tuple[float, list[float]]:
     """CPU microseconds a delivery, and latencies."""
     connection = await bench.connection()
-    session_id = await new_session(bench.http, writing)
+    session_id = await new_session(bench.http, replica)
     first = await last_id(connection, session_id)
     request = get(
-        reading.port, f"/api/sessions/{session_id}/events/stream", {**reading.headers, "Last-Event-ID": str(first)}
+        replica.port, f"/api/sessions/{session_id}/events/stream", {**replica.headers, "Last-Event-ID": str(first)}
     )
 
     events = bench.seconds(EVENTS)
 
     async def say() -> None:
         prompt = {"message": f"[[tokens={events} rate={RATE} size=8 seed=1]]"}
-        url = f"{writing.url}/api/sessions/{session_id}/send"
-        async with bench.http.post(url, json=prompt, headers=writing.headers) as answer:
+        url = f"{replica.url}/api/sessions/{session_id}/send"
+        async with bench.http.post(url, json=prompt, headers=replica.headers) as answer:
             answer.raise_for_status()
 
     last = first + events + 5  # user_message, run_started, the deltas, message, usage, completed
-    cost, opened = await _deliver(reading, request, readers, say, first, last)
+    cost, opened = await _deliver(replica, request, readers, say, first, last)
     written = await written_at(connection, [session_id])
     return cost, [at - written[session_id, seq] for one in opened for seq, at in one.arrivals(first, last).items()]
 

@@ -12,6 +12,7 @@ from tests.chaos.notifications import notifications
 from tests.chaos.outages import crowded, listener, lost_appends, postgres_restart, read_only, refused, terminate
 from tests.chaos.providers import restarts
 from tests.chaos.races import idempotency, interrupt_of_the_dead, interrupts, lost_commits, on_busy
+from tests.chaos.redis import redis
 from tests.chaos.remote import claude
 from tests.chaos.storm import storm
 from tests.chaos.takeover import attempts, fencing, partition, takeover, takeover_default
@@ -35,6 +36,7 @@ SCENARIOS: dict[str, Scenario] = {
     "crowded": crowded,
     "listener": listener,
     "notifications": notifications,
+    "redis": redis,
     "slow-readers": slow_readers,
     "stream-flood": stream_flood,
     "disconnects": disconnects,

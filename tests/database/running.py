@@ -85,6 +85,11 @@ class Wire:
     def heal(self) -> None:
         self._flowing.set()
 
+    def leave_for_dead(self) -> None:
+        """What is silent stays so for ever, and looks well to both ends; new connections get through."""
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
     def lose(self, statement: str, what: Literal["statement", "answer"]) -> None:
         self._statement, self._loss = statement.encode() + b"\0", what
 

@@ -59,6 +59,7 @@ SHAPE = {
     "runs": {"active": int, "queued": int},
     "streams": {"active": int},
     "listener": {"connected": bool},
+    "bus": {"ways": list},
     "upstreams": list,
     "instances": list,
     "cleanup": {"lastRun": (str, type(None)), "cleaned": int, "leader": (str, type(None))},

@@ -18,6 +18,8 @@ from webedt.http.log_stream import Until
 
 ANSWER = st.integers(0, 40)
 WHO = st.integers(0, 7)
+# When a commit of another replica comes here whole, in ms after it: never, once, twice, or after the ones behind it.
+COPIES = st.lists(st.one_of(st.integers(0, 60), st.integers(0, 2000)), max_size=3)
 
 
 def courses(signals: st.SearchStrategy[list[int]]) -> st.SearchStrategy[list[tuple[Any, int]]]:
@@ -28,8 +30,11 @@ def courses(signals: st.SearchStrategy[list[int]]) -> st.SearchStrategy[list[tup
         st.tuples(st.just("commit here"), st.integers(1, 12), ANSWER),
         st.tuples(st.just("commit here"), st.integers(1, 3), ANSWER),
         st.tuples(st.just("commit elsewhere"), st.integers(1, 12), signals),
+        st.tuples(st.just("commit carried here"), st.integers(1, 12), signals, COPIES),
+        st.tuples(st.just("commit carried here"), st.integers(1, 3), signals, COPIES),
         st.tuples(st.just("end here"), st.integers(0, 3), ANSWER),
         st.tuples(st.just("end elsewhere"), st.integers(0, 3), signals),
+        st.tuples(st.just("end carried here"), st.integers(0, 3), signals, COPIES),
         st.tuples(st.just("subscribe"), st.sampled_from(list(Until)), st.booleans(), st.floats(0, 1)),
         st.tuples(st.sampled_from(["disconnect", "reconnect", "stall", "flow"]), WHO),
         st.tuples(st.just("database away"), st.integers(1, 3)),
@@ -72,6 +77,11 @@ async def apply(world: World, operation: Any) -> None:
                 await apply(world, ("claim", signals))
             log.append(count, ends=kind == "end elsewhere")
             world.notify(signals)
+        case ("commit carried here" | "end carried here" as kind, count, signals, copies):
+            if log.running is None:
+                await apply(world, ("prompt", signals))
+                await apply(world, ("claim", signals))
+            world.carry(log.append(count, ends=kind == "end carried here"), copies, signals)
         case ("subscribe", Until.RUN, _, which):
             if log.prompts:
                 run_id, prompt_seq = list(log.prompts.items())[int(which * (len(log.prompts) - 1))]
@@ -187,6 +197,10 @@ def test_every_reader_sees_every_event_once_in_order_and_ends_only_where_it_may(
     ],
     [(0, 25)],
 )
+@example(  # of a commit elsewhere it is only told how far the log goes: one event further
+    [(("prompt", [0]), 60), (("claim", [0]), 60), (("commit carried here", 1, [0], []), 60)],
+    [(0, 0)],
+)
 @example(  # a reader that knows the newest id comes while a read is under way that does not
     [
         (("prompt", [0]), 60),
@@ -201,3 +215,61 @@ def test_no_reader_needs_the_sweep_as_long_as_no_signal_is_lost(
     course: list[tuple[Any, int]], latencies: list[tuple[int, int]]
 ) -> None:
     tell(course, latencies, patch("webedt.log.tails.SWEEP_SECONDS", 1e6))
+
+
+@settings(TOLD_AGAIN, max_examples=25)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 6), st.integers(0, 20), st.permutations(range(4)), st.integers(1, 3)), max_size=12
+    )
+)
+def test_what_comes_whole_and_in_time_needs_no_read(commits: list[tuple[int, int, list[int], int]]) -> None:
+    """And what comes again, much later and in any order does no harm."""
+
+    async def course() -> None:
+        world = World([(0, 0)])
+        await world.start()
+        try:
+            client = world.subscribe(Until.NEVER, deltas=True, cursor=0)
+            world.log.prompt()
+            world.log.claim()
+            world.notify([0])
+            await asyncio.sleep(0.01)
+            asked = world.database.asked
+            for count, pause, order, copies in commits:
+                stored = [world.log.append(count, ends=False) for _ in order]
+                for number in range(4):
+                    world.carry(stored[number], [number] + [200 + order[number]] * copies, [10])
+                await asyncio.sleep(0.011 + pause / 1000)
+            await asyncio.sleep(1)
+            client.check_up_to_date()
+            assert world.database.asked == asked
+        finally:
+            await world.stop()
+        assert world.crashes == []
+
+    with patch("webedt.log.tails.SWEEP_SECONDS", 1e6):
+        run_in_virtual_time(course())
+
+
+def test_what_comes_whole_while_a_read_is_under_way_is_not_read_again() -> None:
+    async def course() -> None:
+        world = World([(0, 25)])
+        await world.start()
+        try:
+            client = world.subscribe(Until.NEVER, deltas=True, cursor=0)
+            world.log.prompt()
+            await asyncio.sleep(0.1)
+            world.log.claim()
+            asked = world.database.asked
+            world.notify([0])
+            await asyncio.sleep(0.01)
+            world.carry(world.log.append(2, ends=False), copies_ms=[1], signals_ms=[2])
+            await asyncio.sleep(1)
+            client.check_up_to_date()
+            assert world.database.asked == asked + 1
+        finally:
+            await world.stop()
+
+    with patch("webedt.log.tails.SWEEP_SECONDS", 1e6):
+        run_in_virtual_time(course())

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import msgspec
 
-from webedt.bus.interface import ABus, Handler, Topic
+from webedt.bus.interface import ABus, Commit, Follower, Handler, Topic
 from webedt.config import Settings
 from webedt.database.interface import ADatabase
 from webedt.database.postgres import PostgresDatabase
@@ -343,6 +343,8 @@ class RecordingBus(ABus):
 
     def __init__(self) -> None:
         self.published: list[tuple[Topic, frozenset[UUID]]] = []
+        self.commits: list[Commit] = []
+        self.followers: list[Follower] = []
         self._handlers: dict[Topic, list[Handler]] = {topic: [] for topic in Topic}
         self._reconnected: list[Callable[[], None]] = []
 
@@ -352,8 +354,15 @@ class RecordingBus(ABus):
         if local:
             self.hear(topic, changed)
 
+    def carry(self, commits: Sequence[Commit]) -> None:
+        self.published += [(Topic.EVENTS, frozenset({commit.session_id})) for commit in commits]
+        self.commits += commits
+
     def subscribe(self, topic: Topic, handler: Handler) -> None:
         self._handlers[topic].append(handler)
+
+    def follow(self, follower: Follower) -> None:
+        self.followers.append(follower)
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
         self._reconnected.append(callback)
@@ -361,6 +370,10 @@ class RecordingBus(ABus):
     @property
     def connected(self) -> bool:
         return True
+
+    @property
+    def ways(self) -> Sequence[str]:
+        return ()
 
     def hear(self, topic: Topic, ids: Iterable[UUID]) -> None:
         changed = set(ids)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from tests.support.log_harness import EVENTS, Logged, RecordingBus
 from tests.support.stream_client import StreamClient
-from webedt.bus.interface import ABus, Topic
+from webedt.bus.interface import ABus, Commit, Topic
 from webedt.database.interface import ADatabase, DatabaseState, PoolStats
 from webedt.domain.errors import Unavailable
 from webedt.domain.events import DELTAS, TERMINAL, NewEvent
@@ -96,12 +96,12 @@ class ModelDatabase(ADatabase):
     def __init__(self, log: ModelLog, latencies: Sequence[tuple[int, int]]) -> None:
         self._log = log
         self._latencies = latencies
-        self._asked = 0
+        self.asked = 0
         self.failing = 0
 
     async def _answer(self, read: Callable[[], Any]) -> Any:
-        before, after = self._latencies[self._asked % len(self._latencies)]
-        self._asked += 1
+        before, after = self._latencies[self.asked % len(self._latencies)]
+        self.asked += 1
         await asyncio.sleep(before / 1000)
         if self.failing:
             self.failing -= 1
@@ -214,6 +214,10 @@ class Client(StreamClient):
             )
 
 
+def commit_of(first_seq: int, entry: Entry) -> Commit:
+    return Commit(SESSION, entry.producer.run_id, first_seq, entry.events, entry.outcome is not None)
+
+
 class World:
     """The log, one replica's tails on it, and their clients."""
 
@@ -250,9 +254,21 @@ class World:
         for delay in delays_ms:
             loop.call_later(delay / 1000, self.bus.hear, Topic.EVENTS, [SESSION])
 
-    def tell_commit(self, commit: tuple[int, Entry], delay_ms: int) -> None:
+    def carry(self, stored: tuple[int, Entry], copies_ms: Sequence[int], signals_ms: Sequence[int]) -> None:
+        """Another replica's commit comes whole, once for each of `copies_ms`; and it is told how far the log goes.
+
+        That it was stored is told much later where somebody waited: what comes first is anybody's guess.
+        """
+        commit, loop = commit_of(*stored), asyncio.get_running_loop()
+        for delay in copies_ms:
+            loop.call_later(delay / 1000, self.tails.carried, commit)
+        for delay in signals_ms:
+            loop.call_later(delay / 1000, self.tails.grown, SESSION, commit.last_seq)
+
+    def tell_commit(self, stored: tuple[int, Entry], delay_ms: int) -> None:
         """The writer of this replica has its answer after `delay_ms`."""
-        first, entry = commit
+        first, entry = stored
         loop = asyncio.get_running_loop()
-        idle = self.log.idle
-        loop.call_later(delay_ms / 1000, lambda: self.tails.committed(SESSION, first, entry, idle=idle, at=loop.time()))
+        settled = entry.outcome if self.log.idle else None
+        commit = commit_of(first, entry)
+        loop.call_later(delay_ms / 1000, lambda: self.tails.committed(commit, settled=settled, at=loop.time()))

@@ -6,12 +6,12 @@ at most every few milliseconds, each in a transaction of its own that does nothi
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from webedt.bus.interface import ABus, Handler, Topic
+from webedt.bus.interface import ABus, Commit, Follower, Handler, Topic
 from webedt.bus.signals import Outbox, Signal, decode, encode
 from webedt.database.dedicated import DedicatedConnection
 from webedt.database.interface import ADatabase
@@ -29,9 +29,9 @@ class PostgresBus(BaseService, ABus):
         self._sender = instance_id.hex
         self._metrics = metrics
         self._outbox = Outbox(self._sender)
-        self._filled = asyncio.Event()
         self._closed = asyncio.Event()
         self._handlers: dict[Topic, list[Handler]] = {topic: [] for topic in Topic}
+        self._follower: Follower | None = None
         self._reconnected: list[Callable[[], None]] = []
         self._heard_at = float("-inf")
         self._ping_due = False
@@ -45,7 +45,7 @@ class PostgresBus(BaseService, ABus):
             DedicatedConnection(purpose, partial(database.connect, purpose, command_timeout_seconds=5))
             for purpose in ("listener", "notifier")
         )
-        self._metrics.observe(lambda: self._metrics.listener_connected.set(float(self.connected)))
+        self._metrics.observe(self._measure)
         self._background.start("bus-listener", self._listen(self._listener))
         self._background.start("bus-notifier", self._notify(self._notifier))
         self._background.start("bus-ping", self._ping(self._listener))
@@ -59,13 +59,21 @@ class PostgresBus(BaseService, ABus):
 
     def publish(self, topic: Topic, ids: Iterable[UUID], *, local: bool = True) -> None:
         changed = set(ids)
-        self._outbox.add(topic, changed)
-        self._filled.set()
+        for outbox in self._outboxes():
+            outbox.add(topic, changed)
         if local:
             self._deliver(topic, changed)
 
+    def carry(self, commits: Sequence[Commit]) -> None:
+        for outbox in self._outboxes():
+            for commit in commits:
+                outbox.grow(commit.session_id, commit.last_seq)
+
     def subscribe(self, topic: Topic, handler: Handler) -> None:
         self._handlers[topic].append(handler)
+
+    def follow(self, follower: Follower) -> None:
+        self._follower = follower
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
         self._reconnected.append(callback)
@@ -73,6 +81,28 @@ class PostgresBus(BaseService, ABus):
     @property
     def connected(self) -> bool:
         return time.monotonic() - self._heard_at < DEAF_AFTER_SECONDS
+
+    @property
+    def ways(self) -> Sequence[str]:
+        return ("postgres",)
+
+    # What a bus beside this one may change ---------------------------------------------------------------------------
+
+    def _outboxes(self) -> Sequence[Outbox]:
+        """Where a signal is put that goes out now."""
+        return (self._outbox,)
+
+    def _self_test(self) -> Signal:
+        return Signal(self._sender, ping=1)
+
+    async def _listening(self, connection: Any) -> None:
+        """Signals of others are heard from now on."""
+
+    def _listener_lost(self) -> None:
+        """They are not any more."""
+
+    def _pinged(self, signal: Signal) -> None:
+        """A replica, this one included, tested itself through PostgreSQL."""
 
     # Tasks -----------------------------------------------------------------------------------------------------------
 
@@ -84,26 +114,27 @@ class PostgresBus(BaseService, ABus):
             try:
                 # LISTEN first, then let everybody read: what is committed in between is heard, what was before is read.
                 await connection.add_listener(CHANNEL, self._hear)
+                await self._listening(connection)
             except Exception as error:
                 self.log.debug("listen_failed", error=repr(error))
                 link.discard()
                 continue
             self._heard_at = time.monotonic()
-            for callback in self._reconnected:
-                callback()
+            self._call_reconnected()
             await self._closed.wait()
             link.discard()
             self._heard_at = float("-inf")
+            self._listener_lost()
             self.log.warning("listener_lost")
 
     async def _notify(self, link: DedicatedConnection) -> None:
         while True:
-            await self._filled.wait()
-            self._filled.clear()
-            payloads = list(self._outbox.take())
+            await self._outbox.filled.wait()
+            self._outbox.filled.clear()
+            payloads = list(self._outbox.payloads(self._outbox.take()))
             if self._ping_due:
                 self._ping_due = False
-                payloads.append(encode(Signal(self._sender, ping=1)))
+                payloads.append(encode(self._self_test()))
             if payloads:
                 await self._send(link, payloads)
                 await asyncio.sleep(COALESCE_SECONDS)
@@ -123,8 +154,7 @@ class PostgresBus(BaseService, ABus):
         """Prove the way through PostgreSQL and back; a listener that hears nothing is made anew."""
         deaf = False
         while True:
-            self._ping_due = True
-            self._filled.set()
+            self._ping_now()
             await asyncio.sleep(PING_EVERY_SECONDS)
             if self.connected == deaf:
                 deaf = not self.connected
@@ -136,17 +166,45 @@ class PostgresBus(BaseService, ABus):
                 link.discard()
                 self._closed.set()
 
+    def _ping_now(self) -> None:
+        self._ping_due = True
+        self._outbox.filled.set()
+
     def _hear(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
         signal = decode(str(payload))
         if signal is None:
             return
-        if signal.sender == self._sender:
-            if signal.ping:
+        if signal.ping:
+            if signal.sender == self._sender:
                 self._heard_at = time.monotonic()
+            self._pinged(signal)
+        for _ in self._take(signal):
+            pass
+
+    def _take(self, signal: Signal) -> Iterator[UUID]:
+        """Have it heard, unless it is our own; yields the sessions of whose growth somebody here did not know yet."""
+        if signal.sender == self._sender:
             return
         for topic, ids in signal.topics.items():
-            self._deliver(topic, set(ids))
+            if topic is not Topic.EVENTS:
+                self._deliver(topic, set(ids))
+                continue
+            # A replica of an older version does not say how far the logs go.
+            last_seqs = dict(zip(ids, signal.last_seqs, strict=False))
+            self._deliver(topic, {session_id for session_id in ids if not last_seqs.get(session_id)})
+            for session_id, last_seq in last_seqs.items():
+                if last_seq and self._follower is not None and self._follower.grown(session_id, last_seq):
+                    yield session_id
 
     def _deliver(self, topic: Topic, ids: set[UUID]) -> None:
         for handler in self._handlers[topic]:
             handler(ids)
+
+    def _call_reconnected(self) -> None:
+        for callback in self._reconnected:
+            callback()
+
+    def _measure(self) -> None:
+        self._metrics.listener_connected.set(float(self.connected))
+        for way in ("postgres", "redis"):
+            self._metrics.bus_in_use.set(float(way in self.ways), way)

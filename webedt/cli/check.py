@@ -47,9 +47,12 @@ def run(args: argparse.Namespace) -> int:
         print(f"database       {fault}  {_without_secret(url)}")
     no_files = asyncio.run(_check_files(settings))
     print(f"files          {no_files or 'ok'}  {settings.storage_location}{_if_not_shared(settings)}")
+    unreached = asyncio.run(_reach_redis(settings.redis_url)) if settings.redis_url else ""
+    if settings.redis_url:
+        print(f"redis          {unreached or 'ok'}  {_without_secret(settings.redis_url)}")
     for line in (*_providers(settings), *_stored_keys(settings, sealed)):
         print(line)
-    return 1 if faults or no_files else 0
+    return 1 if faults or no_files or unreached else 0
 
 
 async def _check(settings: Settings) -> tuple[dict[str, str], dict[bytes, int]]:
@@ -87,6 +90,17 @@ async def _check_files(settings: Settings) -> str | None:
 def _if_not_shared(settings: Settings) -> str:
     directory = storage_directory(settings) is not None
     return "  (a directory, which all replicas must share)" if directory and settings.production else ""
+
+
+async def _reach_redis(url: str) -> str:
+    """What is wrong with it, if anything."""
+    from webedt.bus.redis_link import reach
+
+    try:
+        await reach(url)
+    except Exception as error:  # an OSError, a timeout, or one of many that redis-py has
+        return f"cannot be used: {str(error) or type(error).__name__}"
+    return ""
 
 
 async def _sealed_by_key(connection: Any) -> dict[bytes, int]:
@@ -142,4 +156,4 @@ def _show(settings: Settings, faulty: Collection[str] = ()) -> None:
 
 def _without_secret(url: str) -> str:
     """Everything behind the last @: host and database, no user, no password."""
-    return url.rsplit("@", 1)[-1].split("?")[0].removeprefix("postgresql://").removeprefix("postgres://")
+    return url.rsplit("@", 1)[-1].split("?")[0].split("://", 1)[-1]

@@ -84,6 +84,7 @@ class StatusReport:
             },
             "streams": {"active": services.streams.active},
             "listener": {"connected": services.bus.connected},
+            "bus": {"ways": list(services.bus.ways)},
             "upstreams": [
                 {"provider": name, "breaker": breaker.state, "failures": breaker.failures}
                 for name, breaker in breakers.items()

@@ -1,10 +1,11 @@
 """A piece of a session's log as it goes to readers: frames encoded once, for however many of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-from webedt.domain.events import DELTAS, NewEvent
+from webedt.bus.interface import Commit
+from webedt.domain.events import DELTAS
 from webedt.domain.frames import chunked, log_frame
 
 
@@ -44,13 +45,12 @@ class TailKey(NamedTuple):
     deltas: bool
 
 
-def local_chunk(
-    first_seq: int, events: Sequence[NewEvent], ended: Mapping[UUID, int], at: float, *, deltas: bool
-) -> Chunk:
-    """The chunk of a commit of this very replica."""
+def chunk_of(commit: Commit, at: float, origin: str, *, deltas: bool) -> Chunk:
+    """The chunk of a commit, of this replica (`local`) or of another one (`remote`)."""
     frames = [
         log_frame(seq, event.type, event.data)
-        for seq, event in enumerate(events, first_seq)
+        for seq, event in enumerate(commit.events, commit.first_seq)
         if deltas or event.type not in DELTAS
     ]
-    return Chunk(first_seq - 1, first_seq + len(events) - 1, b"".join(frames), len(frames), ended, at, "local")
+    ended = {commit.run_id: commit.last_seq} if commit.ended else {}
+    return Chunk(commit.first_seq - 1, commit.last_seq, b"".join(frames), len(frames), ended, at, origin)

@@ -2,9 +2,10 @@
 
 Invariants:
 - `position` only grows, and every event at or below it is committed. A chunk enters only directly behind it.
-- While a read of the database is under way nothing else enters: commits of this replica wait in `_arrived` and are
-  sorted out afterwards (below the position: dropped; directly behind: enter; further on: read again, for another
-  replica's prompt may stand between, and the answers of two commits may come in reverse).
+- While a read of the database is under way nothing else enters: commits wait in `_arrived` and are sorted out
+  afterwards (below the position: dropped; directly behind: enter; further on: read again, for another replica's prompt
+  may stand between, and the answers of two commits may come in reverse).
+- Commits of other replicas that come with their frames enter by the same door, and by no other.
 - A wake-up carries no truth. It makes the tail read; what the read says is the truth.
 - `idle` is true only while one statement has shown that nothing is queued or running and that its last id is
   `position`.
@@ -109,8 +110,9 @@ class Tail:
             self._spawn(self._advance())
 
     def committed(self, chunk: Chunk, *, settled: SessionStatus | None) -> None:
-        """A commit of this replica. `settled`: the session's status, if the commit's statement showed that nothing is
-        queued or running behind it."""
+        """A commit, of this replica or carried here from another one: it may come late, twice or out of order.
+        `settled`: the session's status, if the commit's statement showed that nothing is queued or running behind it.
+        """
         if self.position >= 0 and not self._advancing:
             if self._offer(chunk, settled):
                 self.wake()
@@ -121,8 +123,12 @@ class Tail:
             self._forget_arrived()  # a read that takes so long reads these too
             self._dirty = True
 
+    def has_heard_of(self, last_seq: int) -> bool:
+        """Whether the event is here already, or has come and waits for the end of a read."""
+        return self.position >= last_seq or any(chunk.last >= last_seq for chunk, _ in self._arrived)
+
     def _offer(self, chunk: Chunk, settled: SessionStatus | None) -> bool:
-        """Let a commit of this replica enter if it is directly behind the position; returns whether to read instead."""
+        """Let a commit enter if it is directly behind the position; returns whether to read instead."""
         if chunk.last <= self.position:
             return False
         if chunk.after != self.position:

@@ -7,12 +7,12 @@ from collections.abc import Collection, Coroutine
 from typing import Any, ClassVar
 from uuid import UUID
 
-from webedt.bus.interface import ABus, Topic
+from webedt.bus.interface import ABus, Commit, Topic
 from webedt.database.interface import ADatabase
 from webedt.database.sql import load_queries
+from webedt.domain.sessions import SessionStatus
 from webedt.kernel import AService, Background, BaseService
-from webedt.log.chunks import Chunk, TailKey, local_chunk
-from webedt.log.producer import Entry
+from webedt.log.chunks import Chunk, TailKey, chunk_of
 from webedt.log.replay import PAGE_BYTES, PAGE_ROWS, Replay
 from webedt.log.tail import Reader, Tail
 from webedt.telemetry.metrics import Metrics
@@ -42,8 +42,9 @@ class ATails(AService):
         """Return when the session has an event after `cursor`, or when the time is over."""
 
     @abstractmethod
-    def committed(self, session_id: UUID, first_seq: int, entry: Entry, *, idle: bool, at: float) -> None:
-        """A commit of this replica, straight from the writer."""
+    def committed(self, commit: Commit, *, settled: SessionStatus | None, at: float) -> None:
+        """A commit of this replica, straight from the writer. `settled`: the session's status, if the statement showed
+        that nothing is queued or running behind it."""
 
     @abstractmethod
     def wake(self, session_id: UUID) -> None:
@@ -64,6 +65,7 @@ class Tails(BaseService, ATails):
         self._bus = self.services.get(ABus)
         self._replay = Replay(self._database, self._sql, self._metrics, self._concurrency)
         self._bus.subscribe(Topic.EVENTS, self._wake_many)
+        self._bus.follow(self)
         self._bus.on_reconnect(self._sweep_now.set)
         for origin in ("local", "remote"):
             self._metrics.delivery_seconds.begin(origin)
@@ -111,11 +113,27 @@ class Tails(BaseService, ATails):
         finally:
             self.close(tail, waiter)
 
-    def committed(self, session_id: UUID, first_seq: int, entry: Entry, *, idle: bool, at: float) -> None:
-        for tail in self._tails.get(session_id, {}).values():
-            ended = {entry.producer.run_id: first_seq + len(entry.events) - 1} if entry.outcome else {}
-            chunk = local_chunk(first_seq, entry.events, ended, at, deltas=tail.key.deltas)
-            tail.committed(chunk, settled=entry.outcome if idle else None)
+    def committed(self, commit: Commit, *, settled: SessionStatus | None, at: float) -> None:
+        for tail in self._tails.get(commit.session_id, {}).values():
+            tail.committed(chunk_of(commit, at, "local", deltas=tail.key.deltas), settled=settled)
+
+    def carried(self, commit: Commit) -> bool:
+        """A commit of another replica enters by the very door of our own. Whether all is quiet behind it may have
+        changed since: that is read again, once a run."""
+        tails = self._tails.get(commit.session_id, {})
+        now = time.monotonic()
+        for tail in tails.values():
+            before = tail.position
+            tail.committed(chunk_of(commit, now, "remote", deltas=tail.key.deltas), settled=None)
+            if before == commit.first_seq - 1 and tail.position == commit.last_seq:
+                self._metrics.bus_frames.inc(1, "used")
+        return bool(tails)
+
+    def grown(self, session_id: UUID, last_seq: int) -> bool:
+        behind = [tail for tail in self._tails.get(session_id, {}).values() if not tail.has_heard_of(last_seq)]
+        for tail in behind:
+            tail.wake()
+        return bool(behind)
 
     def wake(self, session_id: UUID) -> None:
         for tail in self._tails.get(session_id, {}).values():

@@ -21,7 +21,7 @@ from uuid import UUID
 
 import asyncpg
 
-from webedt.bus.interface import ABus, Topic
+from webedt.bus.interface import ABus, Commit, Topic
 from webedt.database.backoff import Backoff
 from webedt.database.dedicated import DedicatedConnection
 from webedt.database.faults import is_connection_lost, is_passing
@@ -131,17 +131,16 @@ class EventWriter(BaseService, AEventWriter):
         self._backoff.reset()
         answered = time.monotonic()
         self._metrics.commit_seconds.observe(answered - started)
-        stored: list[UUID] = []
-        events = 0
+        stored: list[Commit] = []
         for entry, row in zip(batch, rows, strict=True):
-            if await self._settle(link, entry, row, answered):
-                stored.append(entry.producer.session_id)
-                events += len(entry.events)
+            commit = await self._settle(link, entry, row, answered)
+            if commit is not None:
+                stored.append(commit)
         if stored:
+            events = sum(len(commit.events) for commit in stored)
             self._metrics.events_committed.inc(events)
             self._metrics.commit_batch.observe(events)
-            # After the commit and outside of it: local readers have been woken, this is for the other replicas.
-            self._bus.publish(Topic.EVENTS, stored, local=False)
+            self._bus.carry(stored)  # to the other replicas: after the commit, and outside of it
 
     async def _refused(self, link: DedicatedConnection, batch: Sequence[Entry], error: Exception) -> None:
         """The statement failed as a whole, or nobody knows. Nothing is given up that may be stored."""
@@ -183,15 +182,16 @@ class EventWriter(BaseService, AEventWriter):
 
     # One answer ------------------------------------------------------------------------------------------------------
 
-    async def _settle(self, link: DedicatedConnection, entry: Entry, row: Any, answered: float) -> bool:
-        """Believe the row; returns whether the entry's events are new in the log."""
+    async def _settle(self, link: DedicatedConnection, entry: Entry, row: Any, answered: float) -> Commit | None:
+        """Believe the row; returns what is new in the log."""
         producer = entry.producer
         if row["base"] is not None:
             first_seq = row["base"] + 1
-            idle = entry.outcome is not None and row["queued_runs"] == 0
-            self._tails.committed(producer.session_id, first_seq, entry, idle=idle, at=answered)
+            commit = Commit(producer.session_id, producer.run_id, first_seq, entry.events, entry.outcome is not None)
+            settled = None if row["queued_runs"] else entry.outcome
+            self._tails.committed(commit, settled=settled, at=answered)
             self._finish(entry, first_seq, row["queued_runs"])
-            return True
+            return commit
         if row["fence"] is None:
             if row["known"]:
                 self._later(producer)
@@ -207,7 +207,7 @@ class EventWriter(BaseService, AEventWriter):
                 "ordinal_defect", run_id=str(producer.run_id), head=row["ordinal"], first=entry.first_ordinal
             )
             producer.fail(LogDefect(f"ordinal {row['ordinal']} at the head, {entry.first_ordinal} to be stored"))
-        return False
+        return None
 
     async def _recognise(self, link: DedicatedConnection, entry: Entry, last_seq: int) -> None:
         """An earlier, unanswered send was carried out after all: learn the ids of its events, which are one block."""

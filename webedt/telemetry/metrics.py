@@ -60,6 +60,10 @@ class Metrics:
             "webedt_upstream_breaker", "1 for the state of an upstream's circuit breaker.", "provider", "state"
         )
         self.listener_connected = self._gauge("webedt_listener_connected", "1 if notifications come in.")
+        self.bus_in_use = self._gauge("webedt_bus_in_use", "1 if signals to other replicas go out by it.", "bus")
+        self.bus_frames = self._counter(
+            "webedt_bus_frames", "Commits sent whole through Redis: to a replica, and what became of them.", "outcome"
+        )
         self.uptime = self._gauge("webedt_uptime_seconds", "Seconds since the process began.")
         self.build_info = self._gauge("webedt_build_info", "Always 1.", "version", "commit")
 
