@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.fleet import start_fleet
 from webedt.cli.dev_welcome import DEMO_EMAIL, DEMO_PASSWORD
+from webedt.providers.simulated import LABEL
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -24,6 +26,7 @@ def tour() -> str:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
 async def test_every_block_of_the_tour_works(database_url: str, tmp_path: Path) -> None:
     async with start_fleet(database_url, 2) as fleet:
         async with aiohttp.ClientSession() as http:
@@ -39,7 +42,13 @@ async def test_every_block_of_the_tour_works(database_url: str, tmp_path: Path) 
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path), "A": fleet[0].url, "B": fleet[1].url},
+            env={
+                **{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
+                "TMPDIR": str(tmp_path),
+                "A": fleet[0].url,
+                "B": fleet[1].url,
+                "PYTHON": sys.executable,
+            },
         )
         async with asyncio.timeout(60):
             output, errors = (part.decode() for part in await shell.communicate())
@@ -50,3 +59,5 @@ async def test_every_block_of_the_tour_works(database_url: str, tmp_path: Path) 
     assert re.search(r"^event: interrupted\ndata: .*\"by\":\"user\"", output, re.MULTILINE)
     assert '"status":"interrupting"' in output
     assert '"status":"interrupted"' in output
+    # What the two clients printed: 20 deltas of 6 characters each.
+    assert len(re.findall(rf"{re.escape(LABEL)}[\s\S]{{{120 - len(LABEL)}}}\n", output, re.MULTILINE)) == 2
