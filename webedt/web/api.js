@@ -37,3 +37,10 @@ export const send = (id, body, key) => call('POST', `${session(id)}/send`, body,
 
 export const updatesUrl = () => '/api/sessions/updates';
 export const eventsUrl = (id, lastId) => `${session(id)}/events/stream?lastEventId=${lastId}`;
+
+export const eventsPage = (id, after, limit) => call('GET', `${session(id)}/events?after=${after}&limit=${limit}`);
+
+const shared = (token) => `/api/shared/${encodeURIComponent(token)}`;
+
+export const getShared = (token) => call('GET', shared(token));
+export const sharedEventsUrl = (token, lastId) => `${shared(token)}/events/stream?lastEventId=${lastId}`;

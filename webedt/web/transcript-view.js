@@ -1,28 +1,65 @@
-// The runs of a session, drawn at most once a frame, with the newest line kept in sight while the reader is there.
+// The runs of a session with the newest line kept in sight while the reader is there. Of a long session the newest runs
+// are drawn at once, the older ones by and by when the browser has nothing else to do.
 import { byId } from './dom.js';
-import { oncePerFrame } from './frame.js';
+import { whenIdle } from './frame.js';
 import { keyedChildren } from './keyed.js';
 import { runView } from './run-view.js';
+import { waitingRuns } from './run-state.js';
 import { stickToEnd } from './scroll.js';
 
-export function transcriptView() {
+const FIRST_RUNS = 8;
+const MORE_RUNS = 4;
+
+export function transcriptView({ isReadOnly = false } = {}) {
   const container = byId('transcript');
   container.replaceChildren();
-  const runs = keyedChildren(container, (run) => run.runId, runView);
+  const showRuns = keyedChildren(container, (run) => run.runId, runView);
   const scroll = stickToEnd(byId('scroller'), byId('newest'));
+  const startTimes = new Map(); // of runs that had begun before this page was there
   let state = null;
-  const draw = oncePerFrame(() => {
-    runs(state.runs, state, true);
-    scroll.settle();
+  let isLive = false;
+  let first = 0;
+
+  const drawEarlier = whenIdle(() => {
+    first = Math.max(0, first - MORE_RUNS);
+    scroll.keeping(container.firstElementChild, draw);
+    if (first > 0) drawEarlier();
   });
+
+  function draw() {
+    const waiting = new Set(waitingRuns(state));
+    const runs = state.runs.filter((run) => !waiting.has(run));
+    if (!isLive) first = Math.max(0, runs.length - FIRST_RUNS);
+    first = Math.min(first, runs.length);
+    showRuns(runs.slice(first), { state, isLive, isReadOnly }, true);
+  }
+
+  const ticking = setInterval(tick, 1000);
+  function tick() {
+    for (const run of state?.runs ?? []) {
+      const since = run.startedAt ?? startTimes.get(run.runId);
+      if (run.status === 'running' && since !== undefined) showRuns.viewOf(run.runId)?.tick(Date.now() - since);
+    }
+  }
+
   return {
-    show(newState) {
+    show(newState, isCaughtUp) {
       state = newState;
+      isLive = isCaughtUp;
+      container.ariaBusy = isLive ? null : 'true';
       draw();
+      tick();
+      scroll.settle();
+      if (isLive && first > 0) drawEarlier();
+    },
+    setStart(runId, time) {
+      startTimes.set(runId, time);
+      tick();
     },
     jumpToEnd: scroll.jump,
     close() {
-      draw.cancel();
+      clearInterval(ticking);
+      drawEarlier.cancel();
       scroll.close();
       container.replaceChildren();
     },
