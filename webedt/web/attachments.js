@@ -30,16 +30,20 @@ export function attachments(form, complain) {
   }
 
   async function take(files) {
-    complain('');
+    const faults = [];
     for (const file of files) {
       const picture = await readPicture(file).catch(() => ({ name: file.name, bytes: 0, mediaType: null }));
       const fault = pictureFault(picture, pictures);
-      if (fault) complain(fault);
+      if (fault) faults.push(fault);
       else pictures = [...pictures, picture];
     }
+    complain(faults.join(' '));
     show();
   }
-  const add = (files) => { reading = reading.then(() => take([...files])); };
+  const add = (files) => {
+    const chosen = [...files]; // before the picker is emptied
+    reading = reading.then(() => take(chosen));
+  };
   const hasFiles = ({ types }) => types.includes('Files');
 
   picker.querySelector('button').onclick = () => input.click();

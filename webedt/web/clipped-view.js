@@ -12,7 +12,7 @@ export function clippedView(tag, className = '') {
   function show() {
     const { shown, more } = isAll ? { shown: whole, more: '' } : clip(whole);
     setText(body, shown);
-    setText(button, `Show all (${more})`);
+    setText(button, more && `Show all (${more})`);
     button.hidden = !more;
   }
   button.onclick = () => {

@@ -1,22 +1,25 @@
 // Follows one log and draws it: what a session page and a shared page have in common.
-// Events are taken together once a frame. Until all of a log is there it is drawn a few times a second only.
+// Events are taken together once a frame. While a log is read from its start nothing is drawn that would only move away
+// again, unless it takes long.
 import { connectionLabel } from './connection-label.js';
 import { byId } from './dom.js';
 import { oncePerFrame } from './frame.js';
+import { progressView } from './progress-view.js';
 import { EMPTY, FRAME_TYPES, LOG_TYPES, reduceAll } from './reducer.js';
 import { activeRun } from './run-state.js';
 import { follow } from './stream.js';
 import { transcriptView } from './transcript-view.js';
 
-const REPLAY_FRAME_MS = 250;
+const REPLAY_FRAME_MS = 3000;
 
 export function conversation({ urlAfter, whyRefused, onState, isReadOnly = false }) {
   const label = connectionLabel(byId('connection'));
   const transcript = transcriptView({ isReadOnly });
+  const progress = progressView();
   let state = EMPTY;
   let waiting = [];
   let isLive = false;
-  let lastDrawn = 0;
+  let lastDrawn = performance.now();
 
   function take() {
     state = reduceAll(state, waiting);
@@ -24,10 +27,11 @@ export function conversation({ urlAfter, whyRefused, onState, isReadOnly = false
   }
 
   const draw = oncePerFrame(() => {
-    take();
     if (!isLive && performance.now() - lastDrawn < REPLAY_FRAME_MS) return draw();
+    take();
     transcript.show(state, isLive);
-    onState(state);
+    progress.show(activeRun(state));
+    onState(state, isLive);
     label.running(activeRun(state) !== null);
     lastDrawn = performance.now();
   });
@@ -61,12 +65,13 @@ export function conversation({ urlAfter, whyRefused, onState, isReadOnly = false
       take();
       return state;
     },
-    setStart: transcript.setStart,
+    setStart: progress.setStart,
     jumpToEnd: transcript.jumpToEnd,
     close() {
       stop();
       draw.cancel();
       transcript.close();
+      progress.close();
       label.close();
     },
   };

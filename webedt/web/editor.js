@@ -6,7 +6,7 @@ export function editor() {
 
   function own(value) {
     if (owned.has(value)) return value;
-    const copy = Array.isArray(value) ? value.slice() : { ...value };
+    const copy = Array.isArray(value) ? value.slice() : value instanceof Set ? new Set(value) : { ...value };
     owned.add(copy);
     return copy;
   }

@@ -1,23 +1,32 @@
 // The items of a run (messages, tool calls, notes), in the order in which they began. The run is the caller's to change.
+// `keys` are those of all items: whether one is there already is asked for each that begins.
 
 export function putItem(run, item, edit) {
   const items = edit.ownIn(run, 'items');
   const before = items.findLastIndex((other) => other.at <= item.at) + 1;
   items.splice(before, 0, item);
+  edit.ownIn(run, 'keys').add(item.key);
 }
 
-// Looked for from the end, where nearly everything happens. Returns a copy that may be changed, or null.
-export function editItem(run, isWanted, edit) {
-  const place = run.items.findLastIndex(isWanted);
+// -1 for one that is not there. Looked for from the end, where nearly everything happens.
+export const placeOf = (run, key) => (run.keys.has(key) ? run.items.findLastIndex((item) => item.key === key) : -1);
+
+// Returns a copy that may be changed, or null.
+export function editItem(run, key, edit) {
+  const place = placeOf(run, key);
   return place < 0 ? null : edit.ownIn(edit.ownIn(run, 'items'), place);
 }
 
-const isTool = (toolUseId) => (item) => item.kind === 'tool' && item.toolUseId === toolUseId;
+export function keepItems(run, isKept) {
+  run.items = run.items.filter(isKept);
+  run.keys = new Set(run.items.map(({ key }) => key));
+}
 
 function tool(run, toolUseId, at, facts, edit) {
-  const old = editItem(run, isTool(toolUseId), edit);
+  const key = `tool ${toolUseId}`;
+  const old = editItem(run, key, edit);
   if (old) Object.assign(old, facts);
-  else putItem(run, { kind: 'tool', key: `tool ${toolUseId}`, toolUseId, at, result: null, ...facts }, edit);
+  else putItem(run, { kind: 'tool', key, toolUseId, at, result: null, ...facts }, edit);
 }
 
 export const addToolUse = (run, { toolUseId, messageId, name, input }, id, edit, seenAt) =>

@@ -54,14 +54,15 @@ function interrupts(line) {
   return marker !== null && !isBlank(line.slice(marker[0].length)) && (marker[3] === undefined || Number(marker[3]) === 1);
 }
 
-function indentOf(line) {
-  let width = 0;
-  for (const character of line) {
-    if (character === ' ') width += 1;
-    else if (character === '\t') width += 4 - (width % 4);
+// In columns; a tab goes to the next multiple of four, seen from where the text stands.
+function indentOf(text, column = 0) {
+  let at = column;
+  for (const character of text) {
+    if (character === ' ') at += 1;
+    else if (character === '\t') at += 4 - (at % 4);
     else break;
   }
-  return width;
+  return at - column;
 }
 
 // Takes `width` columns of white space off the left; a tab may be cut in two.
@@ -119,9 +120,9 @@ function readList(lines, at, { depth, isOpen }) {
 function itemLines(lines, at, marker) {
   const outside = indentOf(marker[1]);
   const behind = lines[at].slice(marker[0].length);
-  const gap = isBlank(behind) ? 1 : indentOf(behind);
-  const width = marker[0].length + (gap > 4 ? 1 : gap);
-  const found = [dedent(behind, gap > 4 ? 1 : gap)];
+  const gap = isBlank(behind) ? 1 : indentOf(behind, marker[0].length);
+  let width = marker[0].length + (gap > 4 ? 1 : gap);
+  const found = [`${gap > 4 ? ' '.repeat(gap - 1) : ''}${behind.replace(/^[ \t]+/, '')}`];
   let end = at + 1;
   let fence = isFence(found[0]) ? FENCE.exec(found[0])[1] : null;
   let blanks = 0;
@@ -132,6 +133,7 @@ function itemLines(lines, at, marker) {
     const nested = indent >= outside + 2 && MARKER.test(dedent(line, indent));
     const lazy = blanks === 0 && !fence && !interrupts(line) && !MARKER.test(line) && !isBlank(found.at(-1));
     if (indent < width && !nested && !lazy) break;
+    if (nested) width = Math.min(width, indent);
     for (; blanks > 0; blanks -= 1) found.push('');
     const inside = dedent(line, Math.min(indent, width));
     if (fence && inside.trim() === fence) fence = null;

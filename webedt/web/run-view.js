@@ -6,7 +6,7 @@ import { keyedChildren } from './keyed.js';
 import { messageView, partsInto } from './message-view.js';
 import { answerText, isOver, queuePosition } from './run-state.js';
 import { toolView } from './tool-view.js';
-import { elapsedWords, isCutShort, noteWords, outcomeWords } from './words.js';
+import { isCutShort, noteWords, outcomeWords } from './words.js';
 
 const MOST_ITEMS = 200; // of an agent's thousands of steps the newest are drawn, the others when somebody asks
 
@@ -15,7 +15,7 @@ const viewOf = { message: messageView, tool: toolView, note: noteView };
 export function runView({ runId }) {
   const node = fromTemplate('run-template');
   const find = (selector) => node.querySelector(selector);
-  const [outcome, elapsed, earlier, words] = ['.outcome', '.elapsed', '.earlier', '.words'].map(find);
+  const [outcome, earlier, words] = ['.outcome', '.earlier', '.words'].map(find);
   const [cancel, retry, copy] = ['.cancel', '.retry', '.copy'].map(find);
   const showPrompt = partsInto(find('.prompt'));
   const showItems = keyedChildren(find('.items'), (item) => item.key, (item) => viewOf[item.kind]());
@@ -27,7 +27,7 @@ export function runView({ runId }) {
 
   function drawItems(run, isChanged) {
     first = Math.min(first, run.items.length);
-    setText(earlier, `Show ${first} earlier step${first === 1 ? '' : 's'}`);
+    setText(earlier, first ? `Show ${first} earlier step${first === 1 ? '' : 's'}` : '');
     earlier.hidden = first === 0;
     showItems(first ? run.items.slice(first) : run.items, run, isChanged);
   }
@@ -40,18 +40,18 @@ export function runView({ runId }) {
     node,
     update(run, { state, isLive, isReadOnly }) {
       if (run.status === 'queued' || run !== shown) setText(words, outcomeWords(run, queuePosition(state, run)));
-      retry.hidden = isReadOnly || run !== state.runs.at(-1) || run.status !== 'failed' || !run.retryable;
+      const mayRetry = !isReadOnly && run === state.runs.at(-1) && run.status === 'failed' && run.retryable;
+      if (retry.hidden === mayRetry) retry.hidden = !mayRetry;
       if (run === shown) return;
       outcome.dataset.status = isCutShort(run) ? 'cut' : run.status;
       cancel.hidden = isReadOnly || run.status !== 'queued';
       copy.hidden = !mayCopy || !isOver(run) || !run.items.some(({ kind }) => kind === 'message');
-      elapsed.hidden = run.status !== 'running';
+      find('.prompt').hidden = run.prompt.length === 0;
       if (run.prompt !== shown?.prompt) showPrompt(partsOf(run.prompt).map((part) => (part.type === 'text' ? { ...part, type: 'plain' } : part)));
       if (first === null || !isLive) first = Math.max(0, run.items.length - MOST_ITEMS);
       drawItems(run, run.status !== shown?.status);
       shown = run;
     },
-    tick: (ms) => setText(elapsed, elapsedWords(ms)),
   };
 }
 

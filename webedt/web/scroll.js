@@ -38,6 +38,7 @@ export function stickToEnd(scroller, button) {
 
   scroller.addEventListener('scroll', measure, { passive: true, signal });
   scroller.addEventListener('toggle', measure, { capture: true, signal }); // what somebody unfolds is not scrolled away
+  scroller.addEventListener('load', settle, { capture: true, signal }); // a picture has its height only now
   button.addEventListener('click', () => { jump(); scroller.focus(); }, { signal });
   resized.observe(scroller);
   button.hidden = true;

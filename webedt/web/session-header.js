@@ -10,11 +10,12 @@ export function sessionHeader({ isReadOnly = false } = {}) {
   let state = { runs: [] };
 
   function draw() {
+    const isActive = activeRun(state) !== null;
     const shown = statusOf(state) ?? status;
     setText(byId('title'), title);
     setStatus(byId('status'), shown, statusWords(shown, state.runs.at(-1)));
-    setText(byId('total'), totalWords(totalUsage(state)));
-    byId('interrupt').hidden = isReadOnly || activeRun(state) === null;
+    setText(byId('total'), totalWords(totalUsage(state), isActive));
+    byId('interrupt').hidden = isReadOnly || !isActive;
     document.title = title ? `${title} · WebEDT` : 'WebEDT';
   }
 

@@ -15,14 +15,17 @@ export function transcriptView({ isReadOnly = false } = {}) {
   container.replaceChildren();
   const showRuns = keyedChildren(container, (run) => run.runId, runView);
   const scroll = stickToEnd(byId('scroller'), byId('newest'));
-  const startTimes = new Map(); // of runs that had begun before this page was there
   let state = null;
   let isLive = false;
   let first = 0;
 
   const drawEarlier = whenIdle(() => {
+    const was = container.firstElementChild;
     first = Math.max(0, first - MORE_RUNS);
-    scroll.keeping(container.firstElementChild, draw);
+    scroll.keeping(was, () => {
+      draw();
+      for (let run = was?.previousElementSibling; run; run = run.previousElementSibling) run.classList.add('far');
+    });
     if (first > 0) drawEarlier();
   });
 
@@ -34,31 +37,17 @@ export function transcriptView({ isReadOnly = false } = {}) {
     showRuns(runs.slice(first), { state, isLive, isReadOnly }, true);
   }
 
-  const ticking = setInterval(tick, 1000);
-  function tick() {
-    for (const run of state?.runs ?? []) {
-      const since = run.startedAt ?? startTimes.get(run.runId);
-      if (run.status === 'running' && since !== undefined) showRuns.viewOf(run.runId)?.tick(Date.now() - since);
-    }
-  }
-
   return {
     show(newState, isCaughtUp) {
       state = newState;
       isLive = isCaughtUp;
       container.ariaBusy = isLive ? null : 'true';
       draw();
-      tick();
       scroll.settle();
       if (isLive && first > 0) drawEarlier();
     },
-    setStart(runId, time) {
-      startTimes.set(runId, time);
-      tick();
-    },
     jumpToEnd: scroll.jump,
     close() {
-      clearInterval(ticking);
       drawEarlier.cancel();
       scroll.close();
       container.replaceChildren();

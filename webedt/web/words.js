@@ -10,8 +10,14 @@ export function durationWords(ms) {
   return minutes < 60 ? `${minutes} min ${Math.floor(ms / 1000) % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-// For what still goes on: whole seconds, never below 0, as two clocks may differ.
-export const elapsedWords = (ms) => durationWords(Math.max(0, Math.floor(ms / 1000) * 1000)).replace('.0 s', ' s');
+// For what still goes on: 0:07, 1:02:03. Never below 0, as two clocks may differ.
+export function elapsedWords(ms) {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const two = (number) => String(number).padStart(2, '0');
+  const hours = Math.floor(seconds / 3600);
+  const minutes = Math.floor(seconds / 60) % 60;
+  return `${hours ? `${hours}:${two(minutes)}` : minutes}:${two(seconds % 60)}`;
+}
 
 export function usageWords({ inputTokens, outputTokens, costUsd }) {
   const tokens = `${number.format(inputTokens)} tokens in, ${number.format(outputTokens)} out`;
@@ -20,9 +26,9 @@ export function usageWords({ inputTokens, outputTokens, costUsd }) {
 
 const costWords = (usd) => `$${usd.toFixed(usd < 1 ? 4 : 2)}`;
 
-// What the whole session took so far; '' before anything is known.
-export function totalWords({ inputTokens, outputTokens, costUsd }) {
-  if (!inputTokens && !outputTokens && !costUsd) return '';
+// What the whole session took so far; '' where nothing is known and nothing is to be expected.
+export function totalWords({ inputTokens, outputTokens, costUsd }, isRunning = false) {
+  if (!inputTokens && !outputTokens && !costUsd && !isRunning) return '';
   const tokens = `${number.format(inputTokens + outputTokens)} tokens`;
   return costUsd === undefined ? tokens : `${tokens} · ${costWords(costUsd)}`;
 }
@@ -62,7 +68,7 @@ const FAILURES = { internal: 'something went wrong on the server', too_many_atte
 export const queueWords = (position) => (position ? `Waiting in the queue, position ${position}` : 'Waiting to start');
 
 // What a run is doing, from the newest that it said.
-export function progressWords(run) {
+function activityWords(run) {
   const last = run.items.findLast(({ kind }) => kind !== 'note');
   if (!last) return 'Waiting for the answer';
   if (last.kind === 'tool') return last.result ? 'Working' : `Running ${last.name || 'a tool'}`;
@@ -70,13 +76,15 @@ export function progressWords(run) {
   return last.parts.at(-1)?.type === 'thinking' ? 'Thinking' : 'Writing';
 }
 
+const facts = (...all) => all.filter(Boolean).join(' · ');
+
+export const progressWords = (run) => facts(activityWords(run), run.usage && usageWords(run.usage), run.model || run.provider);
+
+// '' while it runs: the end of an answer is not known before it ends.
 export function outcomeWords(run, position) {
+  if (run.status === 'running') return '';
   if (run.status === 'queued') return queueWords(position);
-  const facts = [run.status === 'running' ? progressWords(run) : ends[run.status](run)];
-  if (run.durationMs !== undefined) facts.push(durationWords(run.durationMs));
-  if (run.usage) facts.push(usageWords(run.usage));
-  if (run.model || run.provider) facts.push(run.model || run.provider);
-  return facts.join(' · ');
+  return facts(ends[run.status](run), run.durationMs !== undefined && durationWords(run.durationMs), run.usage && usageWords(run.usage), run.model || run.provider);
 }
 
 export function whenWords(iso, now = new Date()) {
