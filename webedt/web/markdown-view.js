@@ -46,7 +46,11 @@ function lineView(tag) {
 
 const views = {
   paragraph: () => lineView('p'),
-  heading: ({ level }) => lineView(`h${Math.min(6, level + 2)}`), // the page has headings of its own above these
+  heading({ level }) {
+    const view = lineView(`h${Math.max(3, Math.min(6, level + 1))}`); // the page has headings of its own above these
+    view.node.dataset.level = level;
+    return view;
+  },
   rule: () => ({ node: element('hr'), update() {} }),
   code: codeView,
   quote() {
