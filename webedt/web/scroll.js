@@ -7,8 +7,12 @@ export function stickToEnd(scroller, button) {
   let atEnd = true;
   let top = 0;
 
+  const distance = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
   const settle = () => {
-    if (!atEnd) return;
+    if (!atEnd) {
+      button.hidden = distance() < NEAR_PIXELS; // the text grows on, out of sight
+      return;
+    }
     scroller.scrollTop = scroller.scrollHeight;
     top = scroller.scrollTop;
   };
@@ -19,11 +23,10 @@ export function stickToEnd(scroller, button) {
   };
   // Who scrolls up by a few pixels means it: the next word must not pull the text away again.
   const measure = () => {
-    const distance = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
     const isUp = scroller.scrollTop < top;
-    atEnd = distance < (isUp || !atEnd ? 2 : NEAR_PIXELS);
+    atEnd = distance() < (isUp || !atEnd ? 2 : NEAR_PIXELS);
     top = scroller.scrollTop;
-    button.hidden = distance < NEAR_PIXELS;
+    button.hidden = distance() < NEAR_PIXELS;
   };
   // Draws above what is in sight; that stays where it is.
   const keeping = (anchor, draw) => {
