@@ -66,3 +66,13 @@ test('an address cannot leave its attribute', () => {
   const [link] = parseInline('[a](https://b.c/"onmouseover="alert(1))');
   assert.equal(link.href, 'https://b.c/%22onmouseover=%22alert(1)');
 });
+
+const depth = (nodes) => Math.max(0, ...nodes.map(({ children = [] }) => 1 + depth(children)));
+
+test('nesting is bounded, however deep the text goes', () => {
+  const deep = (open, close) => `${open.repeat(60)}x${close.repeat(60)}`;
+  for (const text of [deep('*a ', ' b*').replaceAll(' b*', 'b* '), deep('![', '](https://a.b)'), deep('*a _b ', 'c_ d* ')]) {
+    const found = depth(parseInline(text));
+    assert.ok(found > 3 && found <= 14, `${found} levels of ${text.slice(0, 20)}`);
+  }
+});

@@ -13,6 +13,7 @@ export function composer(form, submit, { draft: draftName = null } = {}) {
   const draft = draftOf(draftName);
   const pictures = attachments(form, (words) => { error.textContent = words; });
   let isBusy = false;
+  let isClosed = false; // the box then belongs to another session, whatever the server still answers
 
   function busy(now) {
     isBusy = button.disabled = box.readOnly = now;
@@ -26,13 +27,14 @@ export function composer(form, submit, { draft: draftName = null } = {}) {
     try {
       const blocks = await pictures.blocks(box.value);
       await submit(blocks.length ? [...blocks, ...textBlocks(box.value)] : box.value);
-      box.value = '';
       draft.forget();
+      if (isClosed) return;
+      box.value = '';
       pictures.clear();
     } catch (refusal) {
-      error.textContent = problemWords(refusal);
+      if (!isClosed) error.textContent = problemWords(refusal);
     } finally {
-      busy(false);
+      if (!isClosed) busy(false);
     }
   }
 
@@ -58,7 +60,10 @@ export function composer(form, submit, { draft: draftName = null } = {}) {
     focus: ({ isWanted = false } = {}) => (isTouch.matches && !isWanted) || box.focus(),
     hasFocus: () => form.contains(document.activeElement),
     reset,
-    close: pictures.clear,
+    close() {
+      isClosed = true;
+      pictures.clear();
+    },
   };
 }
 

@@ -20,8 +20,3 @@ export function draftOf(name) {
     forget: () => attempt(() => sessionStorage.removeItem(key)),
   };
 }
-
-// Whoever logs in next in this tab may be somebody else.
-export function forgetDrafts() {
-  attempt(() => Object.keys(sessionStorage).filter((key) => key.startsWith(PREFIX)).forEach((key) => sessionStorage.removeItem(key)));
-}
