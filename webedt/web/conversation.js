@@ -37,13 +37,13 @@ export function conversation({ urlAfter, whyRefused, onState, isReadOnly = false
   });
 
   function onSignal(signal) {
-    if (signal !== 'draining' && signal !== 'caught_up') isLive = false; // what comes next came about before now
+    if (signal !== 'draining') isLive = signal === 'caught_up'; // else what comes next came about before now
+    if (isLive) draw();
     label.signal(signal);
   }
 
   function onEvent(type, data, eventId) {
     const isFrame = FRAME_TYPES.includes(type);
-    if (type === 'caught_up') isLive = true;
     if (isFrame) onSignal(type);
     if (!isFrame || type === 'reset') waiting.push({ id: isFrame ? null : eventId, type, data, ...(isLive && { seenAt: Date.now() }) });
     draw();
