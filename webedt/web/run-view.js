@@ -20,7 +20,8 @@ export function runView({ runId }) {
   const showPrompt = partsInto(find('.prompt'));
   const showItems = keyedChildren(find('.items'), (item) => item.key, (item) => viewOf[item.kind]());
   let shown = null;
-  let first = null; // the place of the first item that is drawn; fixed once the log is known to its end
+  let isKnown = false; // the log was read to its end once
+  let first = 0; // the place of the first item that is drawn
   cancel.dataset.interrupt = retry.dataset.retry = runId;
   copyOnClick(copy, () => answerText(shown));
   const mayCopy = !copy.hidden;
@@ -48,7 +49,8 @@ export function runView({ runId }) {
       copy.hidden = !mayCopy || !isOver(run) || !run.items.some(({ kind }) => kind === 'message');
       find('.prompt').hidden = run.prompt.length === 0;
       if (run.prompt !== shown?.prompt) showPrompt(partsOf(run.prompt).map((part) => (part.type === 'text' ? { ...part, type: 'plain' } : part)));
-      if (first === null || !isLive) first = Math.max(0, run.items.length - MOST_ITEMS);
+      if (!isKnown) first = Math.max(0, run.items.length - MOST_ITEMS);
+      isKnown ||= isLive;
       drawItems(run, run.status !== shown?.status);
       shown = run;
     },

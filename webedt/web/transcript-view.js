@@ -17,6 +17,7 @@ export function transcriptView({ isReadOnly = false } = {}) {
   const scroll = stickToEnd(byId('scroller'), byId('newest'));
   let state = null;
   let isLive = false;
+  let isKnown = false; // the log was read to its end: what is drawn from then on stays drawn, also when the stream breaks
   let first = 0;
 
   const drawEarlier = whenIdle(() => {
@@ -32,8 +33,9 @@ export function transcriptView({ isReadOnly = false } = {}) {
   function draw() {
     const waiting = new Set(waitingRuns(state));
     const runs = state.runs.filter((run) => !waiting.has(run));
-    if (!isLive) first = Math.max(0, runs.length - FIRST_RUNS);
+    if (!isKnown || runs.length === 0) first = Math.max(0, runs.length - FIRST_RUNS);
     first = Math.min(first, runs.length);
+    isKnown = runs.length > 0 && (isKnown || isLive);
     showRuns(runs.slice(first), { state, isLive, isReadOnly }, true);
   }
 
