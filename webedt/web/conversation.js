@@ -18,7 +18,8 @@ export function conversation({ urlAfter, whyRefused, onState, isReadOnly = false
   const progress = progressView();
   let state = EMPTY;
   let waiting = [];
-  let isLive = false;
+  let isLive = false;  // what comes now came about now
+  let isKnown = false; // the log was read to its end once, whatever became of the stream since
   let lastDrawn = performance.now();
 
   function take() {
@@ -27,18 +28,22 @@ export function conversation({ urlAfter, whyRefused, onState, isReadOnly = false
   }
 
   const draw = oncePerFrame(() => {
-    if (!isLive && performance.now() - lastDrawn < REPLAY_FRAME_MS) return draw();
+    if (!isKnown && performance.now() - lastDrawn < REPLAY_FRAME_MS) return draw();
     take();
-    transcript.show(state, isLive);
+    transcript.show(state, isKnown);
     progress.show(activeRun(state));
-    onState(state, isLive);
+    onState(state, isKnown);
     label.running(activeRun(state) !== null);
     lastDrawn = performance.now();
   });
 
   function onSignal(signal) {
-    if (signal !== 'draining') isLive = signal === 'caught_up'; // else what comes next came about before now
-    if (isLive) draw();
+    if (signal !== 'draining') isLive = signal === 'caught_up';
+    if (signal === 'reset') isKnown = false;
+    if (isLive) {
+      isKnown = true;
+      draw();
+    }
     label.signal(signal);
   }
 

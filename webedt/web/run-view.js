@@ -20,7 +20,7 @@ export function runView({ runId }) {
   const showPrompt = partsInto(find('.prompt'));
   const showItems = keyedChildren(find('.items'), (item) => item.key, (item) => viewOf[item.kind]());
   let shown = null;
-  let isKnown = false; // the log was read to its end once
+  let wasKnown = false; // the log was read to its end when this was drawn last
   let first = 0; // the place of the first item that is drawn
   cancel.dataset.interrupt = retry.dataset.retry = runId;
   copyOnClick(copy, () => answerText(shown));
@@ -39,7 +39,7 @@ export function runView({ runId }) {
 
   return {
     node,
-    update(run, { state, isLive, isReadOnly }) {
+    update(run, { state, isKnown, isReadOnly }) {
       if (run.status === 'queued' || run !== shown) setText(words, outcomeWords(run, queuePosition(state, run)));
       const mayRetry = !isReadOnly && run === state.runs.at(-1) && run.status === 'failed' && run.retryable;
       if (retry.hidden === mayRetry) retry.hidden = !mayRetry;
@@ -49,8 +49,8 @@ export function runView({ runId }) {
       copy.hidden = !mayCopy || !isOver(run) || !run.items.some(({ kind }) => kind === 'message');
       find('.prompt').hidden = run.prompt.length === 0;
       if (run.prompt !== shown?.prompt) showPrompt(partsOf(run.prompt).map((part) => (part.type === 'text' ? { ...part, type: 'plain' } : part)));
-      if (!isKnown) first = Math.max(0, run.items.length - MOST_ITEMS);
-      isKnown ||= isLive;
+      if (!wasKnown) first = Math.max(0, run.items.length - MOST_ITEMS);
+      wasKnown = isKnown;
       drawItems(run, run.status !== shown?.status);
       shown = run;
     },

@@ -29,9 +29,9 @@ export function openSession(id, { onRefusal }) {
     if (run && run.status !== noticed.status && (isOver(run) || noticed.status === 'queued')) notice('');
   }
 
-  function onState(state, isLive) {
+  function onState(state, isKnown) {
     header.showRuns(state);
-    if (isLive) queue.show(state); // on the way there every prompt has waited once
+    if (isKnown) queue.show(state); // on the way there every prompt has waited once
     onBusy.hidden = activeRun(state) === null;
     dropOldNotice(state);
     learnStart(activeRun(state));

@@ -16,8 +16,8 @@ export function transcriptView({ isReadOnly = false } = {}) {
   const showRuns = keyedChildren(container, (run) => run.runId, runView);
   const scroll = stickToEnd(byId('scroller'), byId('newest'));
   let state = null;
-  let isLive = false;
-  let isKnown = false; // the log was read to its end: what is drawn from then on stays drawn, also when the stream breaks
+  let isKnown = false; // the log was read to its end: what is drawn from then on stays drawn
+  let wasKnown = false;
   let first = 0;
 
   const drawEarlier = whenIdle(() => {
@@ -33,20 +33,19 @@ export function transcriptView({ isReadOnly = false } = {}) {
   function draw() {
     const waiting = new Set(waitingRuns(state));
     const runs = state.runs.filter((run) => !waiting.has(run));
-    if (!isKnown || runs.length === 0) first = Math.max(0, runs.length - FIRST_RUNS);
-    first = Math.min(first, runs.length);
-    isKnown = runs.length > 0 && (isKnown || isLive);
-    showRuns(runs.slice(first), { state, isLive, isReadOnly }, true);
+    if (!wasKnown) first = Math.max(0, runs.length - FIRST_RUNS);
+    wasKnown = isKnown;
+    showRuns(runs.slice(first), { state, isKnown, isReadOnly }, true);
   }
 
   return {
     show(newState, isCaughtUp) {
       state = newState;
-      isLive = isCaughtUp;
-      container.ariaBusy = isLive ? null : 'true';
+      isKnown = isCaughtUp;
+      container.ariaBusy = isKnown ? null : 'true';
       draw();
       scroll.settle();
-      if (isLive && first > 0) drawEarlier();
+      if (isKnown && first > 0) drawEarlier();
     },
     jumpToEnd: scroll.jump,
     close() {
