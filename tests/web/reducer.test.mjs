@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EMPTY, LOG_TYPES, reduce } from '../../webedt/web/reducer.js';
+import { EMPTY, LOG_TYPES, reduce, reduceAll } from '../../webedt/web/reducer.js';
 import { activeRun, queuePosition, statusOf } from '../../webedt/web/run-state.js';
 
 const after = (events, state = EMPTY) => events.reduce(reduce, state);
@@ -168,4 +168,58 @@ test('every event type of the contract is followed', () => {
     'completed', 'failed', 'interrupted', 'message', 'run_recovered', 'run_restarted', 'run_started', 'text_delta',
     'thinking_delta', 'tool_result', 'tool_use', 'usage', 'user_message',
   ]);
+});
+
+const freezeAll = (value) => { Object.values(value).forEach((inner) => inner && typeof inner === 'object' && !Object.isFrozen(inner) && freezeAll(inner)); return Object.freeze(value); };
+const mixedLog = () => [
+  prompt(1), started(2), delta(3, 'a'), delta(4, 'b'), event(5, 'tool_use', { messageId: 'm1', toolUseId: 't1', name: 'x', input: {} }), message(6, 'ab', 3),
+  prompt(7, 'next', 'r2'), event(8, 'tool_result', { toolUseId: 't1', content: 'y', isError: false }), delta(9, 'half', 'm2'), event(10, 'usage', { inputTokens: 1, outputTokens: 2 }),
+  event(11, 'run_restarted', { attempt: 2, reason: 'x' }), delta(12, 'again', 'm3'), event(13, 'completed', { stopReason: 'end_turn', durationMs: 1 }), started(14, 'r2'),
+];
+
+test('events taken together give what they give one by one, wherever they are cut', () => {
+  const log = mixedLog();
+  const whole = after(log);
+  for (let cut = 0; cut <= log.length; cut += 1) {
+    const before = freezeAll(reduceAll(EMPTY, log.slice(0, cut)));
+    assert.deepEqual(reduceAll(before, log.slice(cut)), whole);
+  }
+});
+
+test('a batch changes nothing of the state that it was given', () => {
+  const before = reduceAll(EMPTY, mixedLog().slice(0, 10));
+  const copy = structuredClone(before);
+  reduceAll(before, mixedLog().slice(10));
+  assert.deepEqual(structuredClone(before), copy);
+});
+
+test('events that say nothing new leave the state the same object', () => {
+  const state = after(mixedLog());
+  assert.equal(reduceAll(state, mixedLog()), state);
+  assert.equal(reduceAll(state, []), state);
+});
+
+test('when a tool and a run began and ended is known of what came live only', () => {
+  const [use, result] = [event(2, 'tool_use', { messageId: 'm', toolUseId: 't', name: 'x', input: {} }), event(3, 'tool_result', { toolUseId: 't', content: '', isError: false })];
+  const live = reduceAll(EMPTY, [{ ...started(1), seenAt: 10 }, { ...use, seenAt: 20 }, { ...result, seenAt: 30 }]).runs[0];
+  assert.deepEqual([live.startedAt, live.startedId, live.items[0].startedAt, live.items[0].result.endedAt], [10, 1, 20, 30]);
+  const old = reduceAll(EMPTY, [started(1), use, result]).runs[0];
+  assert.deepEqual([old.startedAt, old.items[0].startedAt, old.items[0].result.endedAt], [undefined, undefined, undefined]);
+});
+
+test('20,000 events of any kind are taken in a moment', () => {
+  const kinds = {
+    deltas: (id) => delta(id, 'abcdef'),
+    messages: (id) => message(id, 'x', null, `m${id}`),
+    tools: (id) => (id % 2 ? event(id, 'tool_use', { messageId: 'm', toolUseId: `t${id}`, name: 'x', input: {} }) : event(id, 'tool_result', { toolUseId: `t${id - 1}`, content: '' })),
+    turns: (id) => event(id, id % 2 ? 'text_delta' : 'thinking_delta', { messageId: 'm1', text: 'a' }),
+  };
+  for (const [name, make] of Object.entries(kinds)) {
+    const log = Array.from({ length: 20000 }, (_, i) => make(i + 1));
+    const begun = performance.now();
+    let state = EMPTY;
+    for (let at = 0; at < log.length; at += 1000) state = reduceAll(state, log.slice(at, at + 1000));
+    assert.equal(state.lastId, 20000);
+    assert.ok(performance.now() - begun < 2000, `${name} took ${performance.now() - begun} ms`);
+  }
 });

@@ -14,7 +14,6 @@ export const register = (account) => call('POST', '/api/auth/register', account)
 export const logout = () => call('POST', '/api/auth/logout');
 
 export const getSession = async (id) => (await call('GET', session(id))).session;
-export const listSessions = (cursor) => call('GET', `/api/sessions?limit=50${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`);
 export const interrupt = (id, runId) => client.interrupt(id, runId);
 
 export const updatesUrl = () => '/api/sessions/updates';
@@ -22,3 +21,9 @@ export const eventsUrl = (id, lastId) => `${session(id)}/events/stream?lastEvent
 
 export const execute = (body, key) => once('/api/execute-remote', body, key, { Prefer: 'respond-async' });
 export const send = (id, body, key) => once(`${session(id)}/send`, body, key);
+export const eventsPage = (id, after, limit) => call('GET', `${session(id)}/events?after=${after}&limit=${limit}`);
+
+const shared = (token) => `/api/shared/${encodeURIComponent(token)}`;
+
+export const getShared = (token) => call('GET', shared(token));
+export const sharedEventsUrl = (token, lastId) => `${shared(token)}/events/stream?lastEventId=${lastId}`;

@@ -1,8 +1,9 @@
-// Starts the page: finds out who is there, and shows the login or the workspace.
+// Starts the page: a shared conversation as it is; else finds out who is there, and shows the login or the workspace.
 import { whoAmI } from './api.js';
 import { byId, setText } from './dom.js';
 import { loginPage } from './login.js';
 import { problemWords } from './problem.js';
+import { isShared } from './shared-link.js';
 
 const RETRY_MS = 3000;
 const login = loginPage(enter);
@@ -31,4 +32,5 @@ function showLogin() {
   login.open();
 }
 
-start();
+if (isShared(location.pathname)) import('./shared-page.js').then(({ openShared }) => openShared());
+else start();

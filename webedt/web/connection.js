@@ -15,8 +15,11 @@ export const nextPhase = (phase, signal) => (after[signal] ? after[signal](phase
 
 export const isTrouble = (phase) => phase === 'reconnecting' || phase === 'draining';
 
-export function connectionWords(phase, isRunning) {
-  if (phase === 'live') return isRunning ? 'Live' : 'Caught up';
+// `retryInSeconds`: until the next try, 0 while it is being made. `isElsewhere`: another server has taken over just now.
+export function connectionWords(phase, isRunning, { retryInSeconds = 0, isOffline = false, isElsewhere = false } = {}) {
+  if (phase === 'live') return (isRunning ? 'Live' : 'Caught up') + (isElsewhere ? ' · another server took over' : '');
+  if (phase === 'reconnecting' && isOffline) return 'Offline: continues when the network is back';
+  if (phase === 'reconnecting' && retryInSeconds > 0) return `Reconnecting in ${retryInSeconds} s`;
   return {
     connecting: 'Connecting…',
     'catching up': 'Connected, catching up…',

@@ -27,8 +27,10 @@ export function partsOf(content) {
 
 export const asJson = (value) => JSON.stringify(value, null, 2) ?? '';
 
+const textOf = { text: ({ text }) => text, image: () => '[picture]' };
+
 export function resultText(content) {
   if (typeof content === 'string') return content;
   if (!Array.isArray(content)) return asJson(content);
-  return content.map((block) => (block?.type === 'text' ? block.text : asJson(block))).join('\n');
+  return content.map((block) => textOf[block?.type]?.(block) ?? asJson(block)).join('\n');
 }

@@ -3,18 +3,21 @@
 
 export function keyedChildren(container, keyOf, createView) {
   let views = new Map();
-  return function update(items, context, contextChanged) {
+  function update(items, context, contextChanged) {
     const next = new Map();
     let here = container.firstChild;
     for (const item of items) {
-      const view = views.get(keyOf(item)) ?? createView(item);
+      const key = keyOf(item);
+      const view = views.get(key) ?? createView(item);
       if (view.shown !== item || contextChanged) view.update(item, context);
       view.shown = item;
-      next.set(keyOf(item), view);
+      next.set(key, view);
       if (view.node === here) here = here.nextSibling;
       else container.insertBefore(view.node, here);
     }
     for (const [key, view] of views) if (!next.has(key)) view.node.remove();
     views = next;
-  };
+  }
+  update.viewOf = (key) => views.get(key) ?? null;
+  return update;
 }

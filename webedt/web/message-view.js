@@ -1,29 +1,20 @@
-// A message, or anything else that is a list of parts.
+// A message: its parts, of which the last one grows while the message is open.
 import { element } from './dom.js';
 import { partView } from './part-view.js';
+import { placedChildren } from './placed.js';
 
-export function showParts(container, views, parts, isOpen = false) {
-  parts.forEach((part, i) => {
-    if (views[i]?.type !== part.type) {
-      const fresh = partView(part);
-      if (views[i]) views[i].node.replaceWith(fresh.node);
-      else container.append(fresh.node);
-      views[i] = fresh;
-    }
-    views[i].update(part, isOpen && i === parts.length - 1);
-  });
-  for (const extra of views.splice(parts.length)) extra.node.remove();
-}
+export const partsInto = (container) => placedChildren(container, ({ type }) => type, partView);
 
 export function messageView() {
   const node = element('div', 'message');
-  const views = [];
+  const show = partsInto(node);
   return {
     node,
     update(item, run) {
       const isOpen = !item.done && run.status === 'running';
       node.toggleAttribute('data-open', isOpen);
-      showParts(node, views, item.parts, isOpen);
+      node.ariaBusy = isOpen ? 'true' : null; // read aloud as a whole, not word by word
+      show(item.parts, isOpen);
     },
   };
 }

@@ -1,40 +1,37 @@
-// One part of a prompt or a message: text that grows, folded thinking, a picture. Model text enters by text nodes only.
+// One part of a prompt or a message: text, folded thinking, a picture. Text enters by text nodes only.
+import { clippedView } from './clipped-view.js';
 import { element, fromTemplate, setText } from './dom.js';
+import { markdownView } from './markdown-view.js';
+import { whenOpened } from './folded.js';
 
-export function partView(part) {
-  const view = (makers[part.type] ?? makers.other)(part);
-  view.type = part.type;
-  return view;
-}
-
-// Appends what is new to the node that is there, so that a long answer is not laid out again from its start.
-export function growText(node, text) {
-  if (text === node.data) return;
-  if (text.startsWith(node.data)) node.appendData(text.slice(node.data.length));
-  else node.data = text;
-}
+export const partView = (part) => (makers[part.type] ?? makers.other)(part);
 
 const makers = {
   text() {
-    const node = element('div', 'part');
-    const text = node.appendChild(new Text());
-    return { node, update: (part) => growText(text, part.text) };
+    const { node, update } = markdownView();
+    return { node, update: (part, isOpen) => update(part.text, isOpen) };
+  },
+  plain() { // what a person wrote
+    const { node, update } = clippedView('p');
+    return { node, update: (part) => update(part.text) };
   },
   thinking() {
     const node = fromTemplate('folded-template');
-    const text = new Text();
-    node.querySelector('.body').append(element('div', 'part thought'));
-    node.querySelector('.thought').append(text);
+    const { node: thought, update } = markdownView();
+    thought.classList.add('thought');
+    node.querySelector('.body').append(thought);
+    const fill = whenOpened(node, (part, isOpen) => update(part.text, isOpen));
     return {
       node,
       update(part, isOpen) {
+        node.toggleAttribute('data-busy', isOpen);
         setText(node.querySelector('summary'), isOpen ? 'Thinking…' : 'Thinking');
-        growText(text, part.text);
+        fill(part, isOpen);
       },
     };
   },
   image({ source }) {
-    const node = element('div', 'part');
+    const node = element('div', 'picture');
     const isPicture = source?.type === 'base64' && /^image\/(png|jpeg|gif|webp)$/.test(source.media_type);
     if (isPicture) node.append(Object.assign(new Image(), { alt: 'Attached picture', src: `data:${source.media_type};base64,${source.data}` }));
     else node.textContent = '[picture]';

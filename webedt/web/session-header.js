@@ -1,19 +1,22 @@
-// Title, status and the interrupt button above a conversation; the log knows the status first, the list knows the title.
+// Title, status, what it took so far and the interrupt button above a conversation.
+// The log knows the status first, the list knows the title.
 import { byId, setStatus, setText } from './dom.js';
+import { activeRun, statusOf, totalUsage } from './run-state.js';
 import { showInTab } from './tab.js';
-import { STATUS_WORDS } from './words.js';
+import { statusWords, totalWords } from './words.js';
 
-export function sessionHeader() {
+export function sessionHeader({ isReadOnly = false } = {}) {
   let title = '';
   let status = null;
-  let fromLog = null;
-  let active = null;
+  let state = { runs: [] };
 
   function draw() {
-    const shown = fromLog ?? status;
+    const isActive = activeRun(state) !== null;
+    const shown = statusOf(state) ?? status;
     setText(byId('title'), title);
-    setStatus(byId('status'), shown, STATUS_WORDS[shown]);
-    byId('interrupt').hidden = active === null;
+    setStatus(byId('status'), shown, statusWords(shown, state.runs.at(-1)));
+    setText(byId('total'), totalWords(totalUsage(state), isActive));
+    byId('interrupt').hidden = isReadOnly || !isActive;
     showInTab({ title, status: shown });
   }
 
@@ -24,10 +27,9 @@ export function sessionHeader() {
       status = session.status;
       draw();
     },
-    showRuns(newStatus, newActive) {
-      if (newStatus === fromLog && newActive?.runId === active?.runId) return;
-      fromLog = newStatus;
-      active = newActive;
+    showRuns(newState) {
+      if (newState.runs === state.runs) return;
+      state = newState;
       draw();
     },
   };

@@ -1,50 +1,57 @@
-// One open session: reads its log from the start, follows it, sends follow-ups, interrupts.
-import { eventsUrl, getSession, interrupt, send } from './api.js';
+// One open session: its log from the start on, follow-ups, a queue of them, interrupts.
+import { eventsPage, eventsUrl, getSession, interrupt, send } from './api.js';
 import { composer } from './composer.js';
-import { connectionLabel } from './connection-label.js';
+import { conversation } from './conversation.js';
 import { byId, setText } from './dom.js';
 import { onceEach } from './idempotency.js';
 import { problemWords } from './problem.js';
-import { EMPTY, FRAME_TYPES, LOG_TYPES, reduce } from './reducer.js';
-import { activeRun, isOver, statusOf } from './run-state.js';
+import { queueView } from './queue-view.js';
+import { activeRun, isOver } from './run-state.js';
 import { sessionHeader } from './session-header.js';
-import { follow } from './stream.js';
-import { transcriptView } from './transcript-view.js';
+import { sessionKeys } from './session-keys.js';
 import { queueWords } from './words.js';
 
 export function openSession(id, { onRefusal }) {
-  let state = EMPTY;
   let isClosed = false;
-  const header = sessionHeader();
-  const label = connectionLabel(byId('connection'));
-  const transcript = transcriptView();
-  const form = byId('session').querySelector('form');
   let noticed = null;
+  const header = sessionHeader();
+  const queue = queueView();
+  const form = byId('session').querySelector('form');
+  const { onBusy } = form.elements;
 
   // Words about a run stand until its status says more than they do.
   function notice(words, runId = null, status = null) {
     noticed = runId && { runId, status };
     setText(byId('notice'), words);
   }
-  function dropOldNotice() {
+  function dropOldNotice(state) {
     const run = noticed && state.runs.find(({ runId }) => runId === noticed.runId);
     if (run && run.status !== noticed.status && (isOver(run) || noticed.status === 'queued')) notice('');
   }
 
-  function onEvent(type, data, eventId) {
-    if (FRAME_TYPES.includes(type)) label.signal(type);
-    state = reduce(state, { id: FRAME_TYPES.includes(type) ? null : eventId, type, data });
-    transcript.show(state);
-    header.showRuns(statusOf(state), activeRun(state));
-    label.running(activeRun(state) !== null);
-    dropOldNotice();
+  function onState(state, isKnown) {
+    header.showRuns(state);
+    if (isKnown) queue.show(state); // on the way there every prompt has waited once
+    onBusy.hidden = activeRun(state) === null;
+    dropOldNotice(state);
+    learnStart(activeRun(state));
+  }
+
+  // The log's frames carry no times: a run that had begun before this page was opened is asked for.
+  const asked = new Set();
+  async function learnStart(run) {
+    if (run?.startedId === undefined || run.startedAt !== undefined || asked.has(run.runId)) return;
+    asked.add(run.runId);
+    const page = await eventsPage(id, run.startedId - 1, 1).catch(() => null);
+    const time = Date.parse(page?.events[0]?.createdAt);
+    if (!isClosed && time) talk.setStart(run.runId, time);
   }
 
   async function stopRun(runId) {
     try {
       await interrupt(id, runId);
       notice('Interrupting…', runId);
-      dropOldNotice(); // the end may have come before this answer
+      dropOldNotice(talk.state); // the end may have come before this answer
     } catch (error) {
       if (error.code === 'conflict') notice('That run had already ended.');
       else if (!onRefusal(error)) notice(problemWords(error));
@@ -52,13 +59,23 @@ export function openSession(id, { onRefusal }) {
   }
 
   const ask = onceEach((body, key) => send(id, body, key));
-  const box = composer(form, async (message) => {
-    const answer = await ask({ message }).catch((error) => { onRefusal(error); throw error; });
-    if (answer.status === 'queued') notice(queueWords(answer.position), answer.runId, 'queued');
+  async function prompt(message) {
+    const body = !onBusy.hidden && onBusy.value === 'interrupt' ? { message, onBusy: 'interrupt' } : { message };
+    const answer = await ask(body).catch((error) => { onRefusal(error); throw error; });
+    if (isClosed) return;
+    if (answer.status === 'queued' && body.onBusy !== 'interrupt') notice(queueWords(answer.position), answer.runId, 'queued');
     else notice('');
-    dropOldNotice();
-    transcript.jumpToEnd();
-  });
+    onBusy.value = 'queue';
+    dropOldNotice(talk.state);
+    talk.jumpToEnd();
+  }
+  async function tryAgain(button) {
+    const run = talk.state.runs.find(({ runId }) => runId === button.dataset.retry);
+    button.disabled = true;
+    if (run) await prompt(run.prompt).catch((error) => notice(problemWords(error)));
+    button.disabled = false;
+  }
+  const box = composer(form, prompt, { draft: id });
 
   // A session that is not there is said in place of its conversation.
   async function load() {
@@ -80,16 +97,25 @@ export function openSession(id, { onRefusal }) {
 
   byId('gone').hidden = true;
   form.hidden = false;
-  box.reset();
   notice('');
-  byId('interrupt').onclick = () => stopRun(activeRun(state)?.runId);
-  byId('transcript').onclick = ({ target }) => target.dataset.interrupt && stopRun(target.dataset.interrupt);
+  byId('interrupt').onclick = () => stopRun(activeRun(talk.state)?.runId);
+  byId('session').onclick = ({ target }) => {
+    if (target.dataset.interrupt) stopRun(target.dataset.interrupt);
+    if (target.dataset.retry) tryAgain(target);
+  };
+  const keys = sessionKeys(byId('session'), box);
+  const talk = conversation({ urlAfter: (lastId) => eventsUrl(id, lastId), whyRefused, onState });
   load().catch(() => {}); // the stream meets the same refusal and says it
-  const stop = follow({ url: () => eventsUrl(id, state.lastId), types: [...LOG_TYPES, ...FRAME_TYPES], onEvent, onSignal: label.signal, whyRefused });
 
   return {
     focus: box.focus,
     showSession: header.showSession,
-    close() { isClosed = true; stop(); transcript.close(); label.close(); },
+    close() {
+      isClosed = true;
+      talk.close();
+      queue.close();
+      box.close();
+      keys.close();
+    },
   };
 }

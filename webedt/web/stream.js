@@ -19,7 +19,7 @@ function open(url, options) {
 }
 
 // `url()` says where the reader stands, each time that it comes back.
-export function follow({ url, types, onEvent, onSignal, whyRefused }) {
+export function follow({ url, types, onEvent, onSignal, onReplica, whyRefused }) {
   const listeners = new AbortController();
   let stream = null;
   let timer = 0;
@@ -35,7 +35,8 @@ export function follow({ url, types, onEvent, onSignal, whyRefused }) {
     onSignal('connecting');
     const mine = stream = open(url(), {
       onEvent: ({ id, type, data }) => mine === stream && types.includes(type) && onEvent(type, data, id),
-      onState: ({ state }) => mine === stream && SIGNALS[state] && onSignal(SIGNALS[state]),
+      onState: ({ state, retryInMs }) => mine === stream && SIGNALS[state] && onSignal(SIGNALS[state], { retryInMs }),
+      onReplica: () => mine === stream && onReplica?.(),
       onError: (error) => mine === stream && refused(error),
     });
   }

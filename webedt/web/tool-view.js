@@ -1,42 +1,40 @@
 // A tool call folded into one line; what went in and came out is written when somebody opens it.
-import { asJson, resultText } from './content.js';
-import { element, fromTemplate } from './dom.js';
-
-const PREVIEW_CHARACTERS = 120;
+import { clippedView } from './clipped-view.js';
+import { element, fromTemplate, setText } from './dom.js';
+import { whenOpened } from './folded.js';
+import { inputSections, mainArgument, outputText, toolState } from './tool-words.js';
 
 export function toolView() {
-  const node = fromTemplate('folded-template');
-  const summary = node.querySelector('summary');
+  const node = fromTemplate('tool-template');
   const body = node.querySelector('.body');
+  const fill = whenOpened(node, write);
   let item = null;
   let isOver = false;
 
-  function fill() {
-    if (!node.open) return;
-    body.replaceChildren(element('h3', '', 'Input'), element('pre', '', asJson(item.input)));
-    if (item.result) body.append(element('h3', '', item.result.isError ? 'Error' : 'Result'), element('pre', '', resultText(item.result.content)));
+  function write({ input, result }) {
+    body.replaceChildren();
+    for (const [title, text] of inputSections(input)) section(title, text);
+    if (result) section(result.isError ? 'Error' : 'Output', outputText(result.content) || '(nothing)');
+  }
+  function section(title, text) {
+    const view = clippedView('pre');
+    view.update(text);
+    body.append(element('h3', '', title), view.node);
   }
 
-  node.addEventListener('toggle', fill);
   return {
     node,
     update(newItem, run) {
       if (item === newItem && isOver === (run.status !== 'running')) return;
+      const isNew = item !== newItem;
       item = newItem;
       isOver = run.status !== 'running';
       node.toggleAttribute('data-bad', Boolean(item.result?.isError));
-      summary.replaceChildren(element('b', '', item.name ?? 'Tool'), ` ${progress(item, isOver)} `, element('code', '', preview(item.input)));
-      fill();
+      node.toggleAttribute('data-busy', !item.result && !isOver);
+      setText(node.querySelector('.name'), item.name || 'Tool');
+      setText(node.querySelector('.argument'), mainArgument(item.input));
+      setText(node.querySelector('.state'), toolState(item, isOver));
+      if (isNew) fill(item);
     },
   };
-}
-
-function progress({ result }, isOver) {
-  if (result) return result.isError ? 'failed' : 'done';
-  return isOver ? 'without a result' : 'running…';
-}
-
-function preview(input) {
-  const values = Object.values(input ?? {}).filter((value) => typeof value !== 'object');
-  return values.join(' ').slice(0, PREVIEW_CHARACTERS).replace(/\s+/g, ' ');
 }
