@@ -20,3 +20,8 @@ export function draftOf(name) {
     forget: () => attempt(() => sessionStorage.removeItem(key)),
   };
 }
+
+// For a logout: the next one in this tab may be somebody else.
+export function forgetDrafts() {
+  attempt(() => Object.keys(sessionStorage).filter((key) => key.startsWith(PREFIX)).forEach((key) => sessionStorage.removeItem(key)));
+}

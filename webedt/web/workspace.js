@@ -3,6 +3,7 @@ import { readAccess } from './account-api.js';
 import { logout, whoAmI } from './api.js';
 import { byId, setText } from './dom.js';
 import { shortcutKeys } from './keys.js';
+import { forgetDrafts } from './draft.js';
 import { newSession } from './new-session.js';
 import { routeOf } from './route.js';
 import { openSession } from './session-page.js';
@@ -79,6 +80,7 @@ export function openWorkspace(user, onLeave) {
   function goodbye() {
     leave();
     endStreams();
+    forgetDrafts();
     location.hash = '';
   }
 
