@@ -1,0 +1,119 @@
+"""The web app as its users find it: by roles, labels and the words that they see. What the page looks like is known
+here and nowhere else in the tests."""
+
+import re
+from contextlib import AbstractAsyncContextManager
+
+from playwright.async_api import Locator, Page, Response, expect
+
+from tests.browser.watch import UNAUTHENTICATED, Watch
+
+PASSWORD = "correct horse battery staple"
+SLOWEST_MS = 20_000
+
+
+def words(text: str) -> str:
+    """The text, however it was broken into lines."""
+    return " ".join(text.split())
+
+
+class App:
+    """One tab. Methods wait until what they did shows."""
+
+    def __init__(self, page: Page, watch: Watch) -> None:
+        self.page = page
+        self._watch = watch
+
+    async def other_tab(self) -> "App":
+        """Another tab of the same browser, not opened anywhere yet."""
+        return App(await self.page.context.new_page(), self._watch)
+
+    # Getting in and out ----------------------------------------------------------------------------------------------
+
+    async def open(self, session_id: str = "") -> None:
+        await self.page.goto(f"/#/s/{session_id}" if session_id else "/")
+
+    async def open_logged_out(self, session_id: str = "") -> None:
+        self._watch.announce(UNAUTHENTICATED)  # a page learns by it that nobody is logged in
+        await self.open(session_id)
+        await expect(self.page.get_by_role("heading", name="Log in")).to_be_visible()
+
+    async def register(self, email: str, name: str = "") -> None:
+        await self.page.get_by_role("button", name="Create one").click()
+        await self.fill_in_account(email)
+        await self.page.get_by_label("Name").fill(name)
+        await self.page.get_by_role("button", name="Create an account").click()
+
+    async def log_in(self, email: str, password: str = PASSWORD) -> None:
+        await self.fill_in_account(email, password)
+        await self.page.get_by_role("button", name="Log in").click()
+
+    async def fill_in_account(self, email: str, password: str = PASSWORD) -> None:
+        await self.page.get_by_label("Email").fill(email)
+        await self.page.get_by_label("Password").fill(password)
+
+    async def log_out(self) -> None:
+        await self.page.get_by_role("button", name="Log out").click()
+
+    async def sees_login(self) -> None:
+        await expect(self.page.get_by_role("button", name="Log in", exact=True)).to_be_visible(timeout=SLOWEST_MS)
+
+    # Sessions --------------------------------------------------------------------------------------------------------
+
+    @property
+    def new_prompt(self) -> Locator:
+        return self.page.get_by_role("textbox", name="Prompt", exact=True)
+
+    @property
+    def follow_up(self) -> Locator:
+        return self.page.get_by_role("textbox", name="Follow-up prompt")
+
+    @property
+    def conversation(self) -> Locator:
+        return self.page.get_by_role("region", name="Conversation")
+
+    @property
+    def sessions(self) -> Locator:
+        """The list; its items are links."""
+        return self.page.get_by_role("navigation", name="Sessions")
+
+    @property
+    def session_id(self) -> str:
+        found = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", self.page.url)
+        assert found, self.page.url
+        return found[0]
+
+    async def start(self, prompt: str) -> str:
+        """Start a session with its first prompt; its id."""
+        await self.new_prompt.fill(prompt)
+        await self.page.get_by_role("button", name="Start").click()
+        await expect(self.conversation).to_be_visible()
+        return self.session_id
+
+    async def send(self, prompt: str) -> None:
+        await self.follow_up.fill(prompt)
+        await self.page.get_by_role("button", name="Send").click()
+        await expect(self.follow_up).to_have_value("")
+
+    async def interrupt(self) -> None:
+        await self.page.get_by_role("button", name="Interrupt").click()
+
+    async def cancel_queued(self) -> None:
+        await self.page.get_by_role("button", name="Cancel").click()
+
+    async def reads(self, text: str | re.Pattern[str]) -> None:
+        """Until the conversation says that."""
+        await expect(self.conversation).to_contain_text(text, timeout=SLOWEST_MS)
+
+    async def sees_status(self, status: str) -> None:
+        """Until the open session has that status."""
+        header = (
+            self.page.get_by_role("main").get_by_role("banner").or_(self.page.get_by_role("main").locator("header"))
+        )
+        await expect(header.get_by_text(status, exact=True)).to_be_visible(timeout=SLOWEST_MS)
+
+    async def text(self) -> str:
+        return words(await self.conversation.inner_text())
+
+    def response(self, path: str) -> AbstractAsyncContextManager[Response]:
+        return self.page.expect_response(lambda response: path in response.url)  # type: ignore[return-value]

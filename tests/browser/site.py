@@ -1,0 +1,81 @@
+"""What the browsers of a test talk to: a fleet of replicas behind one address, and a model that says what it is told."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from tests.support.anthropic_fake import end, start, text
+from tests.support.balancer import Balancer
+from tests.support.fleet import Caller, Fleet, Replica, Run
+
+
+class Model:
+    """Answers a prompt with the items that a test set for it (`tests.support.anthropic_fake`)."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, list[Any]] = {}
+
+    def will_say(self, prompt: str, *items: Any) -> None:
+        """`items` are blocks and seconds to wait between start and end."""
+        self._answers[prompt] = [start(), *items, *end()]
+
+    def __call__(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> list[Any]:
+        prompt = "".join(block["text"] for block in body["messages"][-1]["content"] if block["type"] == "text")
+        return self._answers.get(prompt) or [start(), *text(0, "No such prompt is known."), *end()]
+
+
+class Site:
+    def __init__(self, fleet: Fleet, balancer: Balancer, model: Model, caller: Caller) -> None:
+        self.fleet = fleet
+        self.balancer = balancer
+        self.model = model
+        self._caller = caller
+
+    @property
+    def url(self) -> str:
+        return self.balancer.url
+
+    async def new_login(self) -> str:
+        """The token of a user that was not there before."""
+        return await self.fleet.new_user()
+
+    async def run(self, token: str, prompt: str, provider: str = "simulated") -> Run:
+        """Start a run beside the page, as another client of that user does."""
+        body = {"userRequest": prompt, "provider": provider}
+        headers = {"Authorization": f"Bearer {token}", "Prefer": "respond-async", "Idempotency-Key": uuid4().hex}
+        status, answer = await self._caller.call("POST", self._living(), "/api/execute-remote", body, headers)
+        assert status == 202, answer
+        return Run(answer["sessionId"], answer["runId"])
+
+    async def call(self, token: str, method: str, path: str, body: Any = None) -> Any:
+        """Any other request of that user; its answer."""
+        headers = {"Authorization": f"Bearer {token}"}
+        status, answer = await self._caller.call(method, self._living(), path, body, headers)
+        assert status < 400, answer
+        return answer
+
+    async def events(self, token: str, session_id: str) -> list[dict[str, Any]]:
+        """The log of a session, by its JSON pages."""
+        events: list[dict[str, Any]] = []
+        while True:
+            after = events[-1]["id"] if events else 0
+            page = await self.call(token, "GET", f"/api/sessions/{session_id}/events?after={after}")
+            if not page["events"]:
+                return events
+            events += page["events"]
+
+    def _living(self) -> Replica:
+        return next(replica for replica in self.fleet.replicas if replica.running)
+
+
+def answer_of(events: list[dict[str, Any]]) -> str:
+    """The text that the model said, message by message; of unfinished ones what came."""
+    whole = {event["data"]["messageId"]: event["data"]["content"] for event in events if event["type"] == "message"}
+    said: dict[str, str] = {}
+    for event in events:
+        if event["type"] in ("text_delta", "message"):
+            message_id = event["data"]["messageId"]
+            said[message_id] = said.get(message_id, "") + event["data"].get("text", "")
+    for message_id, content in whole.items():
+        said[message_id] = "".join(block.get("text", "") for block in content if block["type"] == "text")
+    return "\n".join(said.values())
