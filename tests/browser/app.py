@@ -2,14 +2,12 @@
 here and nowhere else in the tests."""
 
 import re
-from contextlib import AbstractAsyncContextManager
 
-from playwright.async_api import Locator, Page, Response, expect
+from playwright.async_api import Locator, Page, expect
 
 from tests.browser.watch import UNAUTHENTICATED, Watch
 
 PASSWORD = "correct horse battery staple"
-SLOWEST_MS = 20_000
 
 
 def words(text: str) -> str:
@@ -55,8 +53,15 @@ class App:
     async def log_out(self) -> None:
         await self.page.get_by_role("button", name="Log out").click()
 
+    async def token(self) -> str:
+        """What this browser is logged in by."""
+        return next(one["value"] for one in await self.page.context.cookies() if one["name"] == "webedt_session")
+
+    async def sees_user(self, name: str) -> None:
+        await expect(self.page.get_by_text(name, exact=True)).to_be_visible()
+
     async def sees_login(self) -> None:
-        await expect(self.page.get_by_role("button", name="Log in", exact=True)).to_be_visible(timeout=SLOWEST_MS)
+        await expect(self.page.get_by_role("button", name="Log in", exact=True)).to_be_visible()
 
     # Sessions --------------------------------------------------------------------------------------------------------
 
@@ -83,12 +88,30 @@ class App:
         assert found, self.page.url
         return found[0]
 
-    async def start(self, prompt: str) -> str:
+    async def start(self, prompt: str, provider: str = "") -> str:
         """Start a session with its first prompt; its id."""
+        if provider:
+            await self.page.get_by_label("Provider").select_option(provider)
         await self.new_prompt.fill(prompt)
         await self.page.get_by_role("button", name="Start").click()
         await expect(self.conversation).to_be_visible()
         return self.session_id
+
+    async def new_session(self) -> None:
+        await self.page.get_by_role("link", name="New session").click()
+        await expect(self.new_prompt).to_be_visible()
+
+    async def open_from_list(self, title: str) -> None:
+        await self.sessions.get_by_role("link", name=title).click()
+
+    async def sees_in_list(self, title: str) -> None:
+        await expect(self.sessions.get_by_text(title, exact=True)).to_be_visible()
+
+    async def sees_no_sessions(self) -> None:
+        await expect(self.sessions.get_by_text("Nothing here yet")).to_be_visible()
+
+    async def sees_there_is_no_such_session(self) -> None:
+        await expect(self.page.get_by_text("There is no such session, or it is not yours.")).to_be_visible()
 
     async def send(self, prompt: str) -> None:
         await self.follow_up.fill(prompt)
@@ -98,22 +121,28 @@ class App:
     async def interrupt(self) -> None:
         await self.page.get_by_role("button", name="Interrupt").click()
 
+    async def cannot_interrupt(self) -> None:
+        await expect(self.page.get_by_role("button", name="Interrupt")).to_be_hidden()
+
     async def cancel_queued(self) -> None:
         await self.page.get_by_role("button", name="Cancel").click()
 
     async def reads(self, text: str | re.Pattern[str]) -> None:
         """Until the conversation says that."""
-        await expect(self.conversation).to_contain_text(text, timeout=SLOWEST_MS)
+        await expect(self.conversation).to_contain_text(text)
 
     async def sees_status(self, status: str) -> None:
         """Until the open session has that status."""
         header = (
             self.page.get_by_role("main").get_by_role("banner").or_(self.page.get_by_role("main").locator("header"))
         )
-        await expect(header.get_by_text(status, exact=True)).to_be_visible(timeout=SLOWEST_MS)
+        await expect(header.get_by_text(status, exact=True)).to_be_visible()
 
     async def text(self) -> str:
         return words(await self.conversation.inner_text())
 
-    def response(self, path: str) -> AbstractAsyncContextManager[Response]:
-        return self.page.expect_response(lambda response: path in response.url)  # type: ignore[return-value]
+    async def unfold_everything(self) -> None:
+        """Open whatever is folded: thoughts, tool calls."""
+        folded = self.conversation.locator("details:not([open]) > summary")
+        while await folded.count():
+            await folded.first.click()

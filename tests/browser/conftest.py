@@ -9,14 +9,15 @@ from typing import Any, Protocol
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from tests.browser.app import App
 from tests.browser.site import Model, Site
 from tests.browser.watch import Watch
 from tests.support.anthropic_fake import fake_anthropic
 from tests.support.balancer import Balancer
-from tests.support.chromium import MISSING, find_chromium, launched, must_be_there
+from tests.support.browser import launched
+from tests.support.chromium import MISSING, find_chromium, must_be_there
 from tests.support.fleet import Fleet, start_fleet
 from tests.support.postgres import DatabaseServer
 
@@ -29,6 +30,7 @@ async def chromium() -> AsyncIterator[Browser]:
     program = find_chromium()
     if program is None:
         (pytest.fail if must_be_there() else pytest.skip)(MISSING)
+    expect.set_options(timeout=SLOWEST_MS)
     async with launched(program) as browser:
         yield browser
 
@@ -45,8 +47,7 @@ async def shared_fleet(
         settings = {
             "ANTHROPIC_BASE_URL": upstream.url,
             "ANTHROPIC_API_KEY": "sk-of-the-tests",
-            "DEFAULT_PROVIDER": "simulated",
-            "STORAGE_URL": "",
+            "DEFAULT_PROVIDER": "anthropic",
         }
         fleet = await stack.enter_async_context(start_fleet(url, REPLICAS, **settings))
         yield fleet, model

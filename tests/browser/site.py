@@ -1,4 +1,4 @@
-"""What the browsers of a test talk to: a fleet of replicas behind one address, and a model that says what it is told."""
+"""What the browsers of a test talk to: a fleet of replicas behind one address, and a model that a test scripts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,12 +16,15 @@ class Model:
         self._answers: dict[str, list[Any]] = {}
 
     def will_say(self, prompt: str, *items: Any) -> None:
-        """`items` are blocks and seconds to wait between start and end."""
-        self._answers[prompt] = [start(), *items, *end()]
+        """`items` stand between start and end: events, and what to wait for; a text is a block of its own."""
+        script = [start()]
+        for index, item in enumerate(items):
+            script += text(index, item) if isinstance(item, str) else [item]
+        self._answers[prompt] = [*script, *end()]
 
     def __call__(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> list[Any]:
-        prompt = "".join(block["text"] for block in body["messages"][-1]["content"] if block["type"] == "text")
-        return self._answers.get(prompt) or [start(), *text(0, "No such prompt is known."), *end()]
+        prompt = body["messages"][-1]["content"][-1]  # before it may stand prompts that were never answered
+        return self._answers.get(prompt["text"]) or [start(), *text(0, "No such prompt is known."), *end()]
 
 
 class Site:
@@ -39,7 +42,7 @@ class Site:
         """The token of a user that was not there before."""
         return await self.fleet.new_user()
 
-    async def run(self, token: str, prompt: str, provider: str = "simulated") -> Run:
+    async def run(self, token: str, prompt: str, provider: str = "anthropic") -> Run:
         """Start a run beside the page, as another client of that user does."""
         body = {"userRequest": prompt, "provider": provider}
         headers = {"Authorization": f"Bearer {token}", "Prefer": "respond-async", "Idempotency-Key": uuid4().hex}
@@ -63,6 +66,10 @@ class Site:
             if not page["events"]:
                 return events
             events += page["events"]
+
+    async def is_over(self, token: str, session_id: str) -> bool:
+        session = (await self.call(token, "GET", f"/api/sessions/{session_id}"))["session"]
+        return session["status"] in ("completed", "failed", "interrupted")
 
     def _living(self) -> Replica:
         return next(replica for replica in self.fleet.replicas if replica.running)

@@ -1,13 +1,19 @@
 """A run as its user sees it, while pages are left, replicas die and networks fail."""
 
+import asyncio
+
 import pytest
 
 from tests.browser.app import words
 from tests.browser.conftest import OpenBrowser
 from tests.browser.site import Site, answer_of
-from tests.browser.watch import NETWORK, Watch
+from tests.browser.watch import NETWORK, NOT_FOUND, OFFLINE, Watch
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+STORY = "Call me Ishmael. Some years ago, never mind how long precisely, I thought I would sail about a little."
+HALVES = STORY[:50], STORY[50:]
 
 
 async def test_a_run_is_read_whole_and_once_though_the_page_is_reloaded_and_the_replica_killed(
@@ -18,17 +24,105 @@ async def test_a_run_is_read_whole_and_once_though_the_page_is_reloaded_and_the_
     browser = await open_browser()
     await browser.open_logged_out()
     await browser.register("anna-run@example.org", "Anna")
-    session_id = await browser.start("Tell me a lot [[tokens=400 rate=80 size=6 seed=7]]")
+    session_id = await browser.start("Tell me a lot [[tokens=300 rate=100 size=8 seed=7]]", provider="simulated")
     await browser.reads("simulated answer")
     await browser.page.reload()
     await browser.reads("simulated answer")
     watch.announce(NETWORK)
     first.kill()
     await browser.sees_status("Completed")
-    token = next(one["value"] for one in await browser.page.context.cookies() if one["name"] == "webedt_session")
-    answer = words(answer_of(await site.events(token, session_id)))
-    assert len(answer) > 2000
+    answer = words(answer_of(await site.events(await browser.token(), session_id)))
+    assert len(answer) > 2300
     text = await browser.text()
     assert text.count(answer) == 1
     assert text.count("This is a simulated answer") == 1
     assert site.balancer.connections(second) > 0
+
+
+async def test_every_tab_and_device_of_a_user_shows_the_same_and_a_stranger_sees_nothing(
+    open_browser: OpenBrowser, site: Site, watch: Watch
+) -> None:
+    token, go_on = await site.new_login(), asyncio.Event()
+    site.model.will_say("Tell it to all of us", HALVES[0], go_on, HALVES[1])
+    tab = await open_browser(token)
+    await tab.open()
+    session_id = await tab.start("Tell it to all of us")
+    await tab.reads(HALVES[0])
+    other_tab, phone = await tab.other_tab(), await open_browser(token)
+    site.balancer.prefer(site.fleet[1])
+    await other_tab.open(session_id)
+    await phone.open()
+    await phone.open_from_list("Tell it to all of us")
+    for reader in (other_tab, phone):
+        await reader.reads(HALVES[0])
+    go_on.set()
+    for reader in (tab, other_tab, phone):
+        await reader.sees_status("Completed")
+        assert (await reader.text()).count(STORY) == 1
+    assert await tab.text() == await other_tab.text() == await phone.text()
+
+    stranger = await open_browser(await site.new_login())
+    watch.announce(NOT_FOUND)
+    await stranger.open()
+    await stranger.sees_no_sessions()
+    await stranger.open(session_id)
+    await stranger.sees_there_is_no_such_session()
+    assert "Ishmael" not in await stranger.page.content()
+
+
+async def test_a_page_that_was_offline_continues_exactly_where_it_stopped(
+    open_browser: OpenBrowser, site: Site, watch: Watch
+) -> None:
+    token, go_on = await site.new_login(), asyncio.Event()
+    site.model.will_say("Tell it slowly", HALVES[0], go_on, HALVES[1])
+    browser = await open_browser(token)
+    await browser.open()
+    session_id = await browser.start("Tell it slowly")
+    await browser.reads(HALVES[0])
+    watch.announce(OFFLINE, NETWORK)
+    await browser.page.context.set_offline(True)  # which lets open connections live
+    assert site.balancer.cut() > 0
+    go_on.set()
+    await eventually(lambda: site.is_over(token, session_id), "the run ends")
+    assert HALVES[1] not in await browser.text()
+    await browser.page.context.set_offline(False)
+    await browser.sees_status("Completed")
+    assert (await browser.text()).count(STORY) == 1
+
+
+async def test_an_interrupt_in_one_tab_ends_the_run_in_the_other(open_browser: OpenBrowser, site: Site) -> None:
+    token, never = await site.new_login(), asyncio.Event()
+    site.model.will_say("Never stop", HALVES[0], never)
+    tab = await open_browser(token)
+    await tab.open()
+    session_id = await tab.start("Never stop")
+    other_tab = await tab.other_tab()
+    await other_tab.open(session_id)
+    await tab.reads(HALVES[0])
+    await other_tab.reads(HALVES[0])
+    await other_tab.interrupt()
+    for reader in (tab, other_tab):
+        await reader.sees_status("Interrupted")
+        await reader.cannot_interrupt()
+
+
+async def test_a_follow_up_waits_its_turn_and_can_be_cancelled(open_browser: OpenBrowser, site: Site) -> None:
+    token, go_on = await site.new_login(), asyncio.Event()
+    site.model.will_say("First", HALVES[0], go_on)
+    site.model.will_say("Third", "The third is answered.")
+    browser = await open_browser(token)
+    await browser.open()
+    session_id = await browser.start("First")
+    await browser.reads(HALVES[0])
+    await browser.send("Second, to be cancelled")
+    await browser.reads("Waiting in the queue")
+    await browser.cancel_queued()
+    await browser.reads("Interrupted")
+    await browser.send("Third")
+    go_on.set()
+    await browser.reads("The third is answered.")
+    await browser.sees_status("Completed")
+    ends = [
+        event["type"] for event in await site.events(token, session_id) if event["type"] in ("interrupted", "completed")
+    ]
+    assert ends == ["interrupted", "completed", "completed"]

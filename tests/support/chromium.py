@@ -1,38 +1,34 @@
-"""The Chromium of this machine, for tests and screenshots: where it is, and how it is started."""
+"""Where the Chromium of this machine is. `python -m tests.support.chromium` prints it, or says what is missing."""
 
-import contextlib
 import os
 import shutil
-from collections.abc import AsyncIterator
-
-from playwright.async_api import Browser, async_playwright
+import subprocess
+import sys
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-MISSING = "no Chromium: install it (Debian: apt-get install chromium), or name one by CHROMIUM"
+MISSING = "no Chromium that runs was found; install one (Debian: apt-get install chromium), or name it by CHROMIUM"
+ANSWER_SECONDS = 30
 
 
 def find_chromium() -> str | None:
-    """The program, or None where there is none. `CHROMIUM` names one that must be there."""
-    named = os.environ.get("CHROMIUM")
-    if named:
-        found = shutil.which(named)
-        if found is None:
-            raise FileNotFoundError(f"CHROMIUM={named} is no program")
-        return found
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
+    """The program: the one that `CHROMIUM` names, else the first that runs; None where there is none."""
+    names = [os.environ["CHROMIUM"]] if os.environ.get("CHROMIUM") else NAMES
+    programs = [found for name in names if (found := shutil.which(name))]
+    return next((program for program in programs if _runs(program)), None)
 
 
 def must_be_there() -> bool:
-    """Whether a missing Chromium is a failure, and no reason to leave tests out."""
+    """Whether to fail without it, instead of leaving tests out."""
     return os.environ.get("REQUIRE_BROWSER", "") not in ("", "0")
 
 
-@contextlib.asynccontextmanager
-async def launched(program: str) -> AsyncIterator[Browser]:
-    """A browser without a window. Its own sandbox is off: it needs what root in a container has not."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, chromium_sandbox=False)
-        try:
-            yield browser
-        finally:
-            await browser.close()
+def _runs(program: str) -> bool:
+    """Some distributions have a program of that name that only says where to get it."""
+    try:
+        return not subprocess.run([program, "--version"], capture_output=True, timeout=ANSWER_SECONDS).returncode
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+if __name__ == "__main__":
+    print(find_chromium() or sys.exit(MISSING))
