@@ -6,8 +6,7 @@ import re
 from playwright.async_api import Locator, Page, expect
 
 from tests.browser.watch import UNAUTHENTICATED, Watch
-
-PASSWORD = "correct horse battery staple"
+from tests.support.fleet import PASSWORD
 
 
 def words(text: str) -> str:
@@ -25,6 +24,10 @@ class App:
     async def other_tab(self) -> "App":
         """Another tab of the same browser, not opened anywhere yet."""
         return App(await self.page.context.new_page(), self._watch)
+
+    def expect_trouble(self, pattern: str) -> None:
+        """What shows in the console and is no fault."""
+        self._watch.announce(pattern)
 
     # Getting in and out ----------------------------------------------------------------------------------------------
 

@@ -12,13 +12,11 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.browser.app import App
-from tests.browser.site import Model, Site
+from tests.browser.site import Model, Site, open_fleet, open_site
 from tests.browser.watch import Watch
-from tests.support.anthropic_fake import fake_anthropic
-from tests.support.balancer import Balancer
 from tests.support.browser import launched
 from tests.support.chromium import MISSING, find_chromium, must_be_there
-from tests.support.fleet import Fleet, start_fleet
+from tests.support.fleet import Fleet
 from tests.support.postgres import DatabaseServer
 
 REPLICAS = 2
@@ -39,18 +37,9 @@ async def chromium() -> AsyncIterator[Browser]:
 async def shared_fleet(
     chromium: Browser, database_server: DatabaseServer, database_names: Iterator[str]
 ) -> AsyncIterator[tuple[Fleet, Model]]:
-    model = Model()
-    async with AsyncExitStack() as stack:
-        upstream = await stack.enter_async_context(fake_anthropic(model))
-        database = database_server.database(next(database_names), template=database_server.template)
-        url = await stack.enter_async_context(database)
-        settings = {
-            "ANTHROPIC_BASE_URL": upstream.url,
-            "ANTHROPIC_API_KEY": "sk-of-the-tests",
-            "DEFAULT_PROVIDER": "anthropic",
-        }
-        fleet = await stack.enter_async_context(start_fleet(url, REPLICAS, **settings))
-        yield fleet, model
+    database = database_server.database(next(database_names), template=database_server.template)
+    async with database as url, open_fleet(url, REPLICAS) as fleet_and_model:
+        yield fleet_and_model
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -61,8 +50,8 @@ async def site(shared_fleet: tuple[Fleet, Model]) -> AsyncIterator[Site]:
         if not replica.running:
             replica.start()
     await fleet.all_ready()
-    async with Balancer(fleet.replicas).running() as balancer, fleet.caller() as caller:
-        yield Site(fleet, balancer, model, caller)
+    async with open_site(fleet, model) as site:
+        yield site
 
 
 @pytest_asyncio.fixture(loop_scope="session")

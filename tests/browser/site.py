@@ -1,28 +1,33 @@
 """What the browsers of a test talk to: a fleet of replicas behind one address, and a model that a test scripts."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
-from tests.support.anthropic_fake import end, start, text
+from tests.support.anthropic_fake import end, fake_anthropic, start, text
 from tests.support.balancer import Balancer
-from tests.support.fleet import Caller, Fleet, Replica, Run
+from tests.support.fleet import PASSWORD, Caller, Fleet, Replica, Run, start_fleet
 
 
 class Model:
     """Answers a prompt with the items that a test set for it (`tests.support.anthropic_fake`)."""
 
     def __init__(self) -> None:
-        self._answers: dict[str, list[Any]] = {}
+        self._answers: dict[str, Any] = {}
 
     def will_say(self, prompt: str, *items: Any) -> None:
         """`items` stand between start and end: events, and what to wait for; a text is a block of its own."""
-        script = [start()]
+        script = [start(input_tokens=1200 + len(prompt))]
         for index, item in enumerate(items):
             script += text(index, item) if isinstance(item, str) else [item]
-        self._answers[prompt] = [*script, *end()]
+        stop, last = end()
+        self._answers[prompt] = [*script, {**stop, "usage": {"output_tokens": 2 * len(items)}}, last]
 
-    def __call__(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> list[Any]:
+    def will_refuse(self, prompt: str, status: int) -> None:
+        self._answers[prompt] = (status, {})
+
+    def __call__(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
         prompt = body["messages"][-1]["content"][-1]  # before it may stand prompts that were never answered
         return self._answers.get(prompt["text"]) or [start(), *text(0, "No such prompt is known."), *end()]
 
@@ -40,7 +45,10 @@ class Site:
 
     async def new_login(self) -> str:
         """The token of a user that was not there before."""
-        return await self.fleet.new_user()
+        body = {"email": f"{uuid4().hex}@example.org", "password": PASSWORD, "displayName": "Ada Lovelace"}
+        async with self._caller.http.post(f"{self.url}/api/auth/register", json=body) as answer:
+            assert answer.status == 201, await answer.text()
+            return answer.cookies["webedt_session"].value
 
     async def run(self, token: str, prompt: str, provider: str = "anthropic") -> Run:
         """Start a run beside the page, as another client of that user does."""
@@ -73,6 +81,27 @@ class Site:
 
     def _living(self) -> Replica:
         return next(replica for replica in self.fleet.replicas if replica.running)
+
+
+@asynccontextmanager
+async def open_fleet(database_url: str, replicas: int) -> AsyncIterator[tuple[Fleet, Model]]:
+    """Replicas whose default provider is a model that can be scripted."""
+    model = Model()
+    async with fake_anthropic(model) as upstream:
+        settings = {
+            "ANTHROPIC_BASE_URL": upstream.url,
+            "ANTHROPIC_API_KEY": "sk-of-the-tests",
+            "DEFAULT_PROVIDER": "anthropic",
+        }
+        async with start_fleet(database_url, replicas, **settings) as fleet:
+            yield fleet, model
+
+
+@asynccontextmanager
+async def open_site(fleet: Fleet, model: Model) -> AsyncIterator[Site]:
+    """That fleet behind an address of its own."""
+    async with Balancer(fleet.replicas).running() as balancer, fleet.caller() as caller:
+        yield Site(fleet, balancer, model, caller)
 
 
 def answer_of(events: list[dict[str, Any]]) -> str:

@@ -3,10 +3,10 @@
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.app import PASSWORD
 from tests.browser.conftest import OpenBrowser
 from tests.browser.site import Site
 from tests.browser.watch import UNAUTHENTICATED, Watch
+from tests.support.fleet import PASSWORD
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
