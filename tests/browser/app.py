@@ -134,12 +134,15 @@ class App:
         """Until the conversation says that."""
         await expect(self.conversation).to_contain_text(text)
 
+    def _status(self, status: str) -> Locator:
+        return self.page.get_by_role("main").locator("header").get_by_text(status, exact=True)
+
+    async def has_status(self, status: str) -> bool:
+        return await self._status(status).is_visible()
+
     async def sees_status(self, status: str) -> None:
         """Until the open session has that status."""
-        header = (
-            self.page.get_by_role("main").get_by_role("banner").or_(self.page.get_by_role("main").locator("header"))
-        )
-        await expect(header.get_by_text(status, exact=True)).to_be_visible()
+        await expect(self._status(status)).to_be_visible()
 
     async def text(self) -> str:
         return words(await self.conversation.inner_text())

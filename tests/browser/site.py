@@ -79,6 +79,9 @@ class Site:
         session = (await self.call(token, "GET", f"/api/sessions/{session_id}"))["session"]
         return session["status"] in ("completed", "failed", "interrupted")
 
+    async def has_said(self, token: str, session_id: str, text: str) -> bool:
+        return text in answer_of(await self.events(token, session_id))
+
     def _living(self) -> Replica:
         return next(replica for replica in self.fleet.replicas if replica.running)
 

@@ -102,7 +102,7 @@ async def set_stage(site: Site, pause_seconds: float = 0.0) -> Stage:
     failed = await _finished(site, token, "Upgrade the framework to its next major version")
     finished = await _finished(site, token, PROMPT)
     running = (await site.run(token, "Find the slowest query of the report page and make it fast")).session_id
-    await eventually(lambda: _says(site, token, running, "orders"), "the running session has begun")
+    await eventually(lambda: site.has_said(token, running, "orders"), "the running session has begun")
     await site.call(token, "POST", f"/api/sessions/{running}/send", {"message": "Then write down how you measured it"})
     return Stage(site, token, finished, running, failed, go_on)
 
@@ -111,10 +111,6 @@ async def _finished(site: Site, token: str, prompt: str) -> str:
     session_id = (await site.run(token, prompt)).session_id
     await eventually(lambda: site.is_over(token, session_id), f"{prompt} ends")
     return session_id
-
-
-async def _says(site: Site, token: str, session_id: str, text: str) -> bool:
-    return any(text in event["data"].get("text", "") for event in await site.events(token, session_id))
 
 
 def _script(site: Site, go_on: asyncio.Event, pause_seconds: float) -> None:

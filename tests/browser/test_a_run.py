@@ -7,13 +7,28 @@ import pytest
 from tests.browser.app import words
 from tests.browser.conftest import OpenBrowser
 from tests.browser.site import Site, answer_of
+from tests.browser.stage import said
 from tests.browser.watch import NETWORK, NOT_FOUND, OFFLINE, Watch
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-STORY = "Call me Ishmael. Some years ago, never mind how long precisely, I thought I would sail about a little."
-HALVES = STORY[:50], STORY[50:]
+PARTS = (
+    "Call me Ishmael. Some years ago, never mind how long precisely, ",
+    "having little or no money in my purse, and nothing particular to interest me on shore, ",
+    "I thought I would sail about a little and see the watery part of the world.",
+)
+STORY = "".join(PARTS)
+SIMULATED = "This is a simulated answer"
+BESIDE_THE_ANSWER = 150
+"""Characters that stand below an answer: the state of the run, notes, buttons."""
+
+
+def shows_a_beginning(text: str, answer: str) -> bool:
+    """Whether the conversation shows that answer as far as it has come: nothing left out, nothing twice."""
+    shown = text[text.index(answer[:20]) :]
+    same = next((at for at, (a, b) in enumerate(zip(shown, answer, strict=False)) if a != b), len(answer))
+    return len(shown) - same < BESIDE_THE_ANSWER
 
 
 async def test_a_run_is_read_whole_and_once_though_the_page_is_reloaded_and_the_replica_killed(
@@ -25,17 +40,23 @@ async def test_a_run_is_read_whole_and_once_though_the_page_is_reloaded_and_the_
     await browser.open_logged_out()
     await browser.register("anna-run@example.org", "Anna")
     session_id = await browser.start("Tell me a lot [[tokens=300 rate=100 size=8 seed=7]]", provider="simulated")
-    await browser.reads("simulated answer")
+    await browser.reads(SIMULATED)
     await browser.page.reload()
-    await browser.reads("simulated answer")
+    await browser.reads(SIMULATED)
     watch.announce(NETWORK)
     first.kill()
-    await browser.sees_status("Completed")
+    seen = []
+
+    async def completed() -> bool:
+        seen.append(await browser.text())
+        return await browser.has_status("Completed")
+
+    await eventually(completed, "the run is completed", seconds=30)
     answer = words(answer_of(await site.events(await browser.token(), session_id)))
     assert len(answer) > 2300
-    text = await browser.text()
-    assert text.count(answer) == 1
-    assert text.count("This is a simulated answer") == 1
+    assert [text for text in seen if not shows_a_beginning(text, answer)] == []
+    assert (text := await browser.text()).count(answer) == 1
+    assert text.count(SIMULATED) == 1
     assert site.balancer.connections(second) > 0
 
 
@@ -43,18 +64,18 @@ async def test_every_tab_and_device_of_a_user_shows_the_same_and_a_stranger_sees
     open_browser: OpenBrowser, site: Site, watch: Watch
 ) -> None:
     token, go_on = await site.new_login(), asyncio.Event()
-    site.model.will_say("Tell it to all of us", HALVES[0], go_on, HALVES[1])
+    site.model.will_say("Tell it to all of us", *said(0, PARTS[0]), go_on, *said(1, PARTS[1] + PARTS[2]))
     tab = await open_browser(token)
     await tab.open()
     session_id = await tab.start("Tell it to all of us")
-    await tab.reads(HALVES[0])
+    await tab.reads(PARTS[0].strip())
     other_tab, phone = await tab.other_tab(), await open_browser(token)
     site.balancer.prefer(site.fleet[1])
     await other_tab.open(session_id)
     await phone.open()
     await phone.open_from_list("Tell it to all of us")
     for reader in (other_tab, phone):
-        await reader.reads(HALVES[0])
+        await reader.reads(PARTS[0].strip())
     go_on.set()
     for reader in (tab, other_tab, phone):
         await reader.sees_status("Completed")
@@ -73,33 +94,36 @@ async def test_every_tab_and_device_of_a_user_shows_the_same_and_a_stranger_sees
 async def test_a_page_that_was_offline_continues_exactly_where_it_stopped(
     open_browser: OpenBrowser, site: Site, watch: Watch
 ) -> None:
-    token, go_on = await site.new_login(), asyncio.Event()
-    site.model.will_say("Tell it slowly", HALVES[0], go_on, HALVES[1])
+    token, go_on, finish = await site.new_login(), asyncio.Event(), asyncio.Event()
+    site.model.will_say("Tell it slowly", *said(0, PARTS[0]), go_on, *said(1, PARTS[1]), finish, *said(2, PARTS[2]))
     browser = await open_browser(token)
     await browser.open()
     session_id = await browser.start("Tell it slowly")
-    await browser.reads(HALVES[0])
+    await browser.reads(PARTS[0].strip())
     watch.announce(OFFLINE, NETWORK)
     await browser.page.context.set_offline(True)  # which lets open connections live
     assert site.balancer.cut() > 0
     go_on.set()
-    await eventually(lambda: site.is_over(token, session_id), "the run ends")
-    assert HALVES[1] not in await browser.text()
+    await eventually(lambda: site.has_said(token, session_id, STORY[: -len(PARTS[2])]), "the second part is in the log")
+    assert "having" not in await browser.text()
     await browser.page.context.set_offline(False)
+    await browser.reads("on shore")
+    assert shows_a_beginning(await browser.text(), STORY)
+    finish.set()
     await browser.sees_status("Completed")
     assert (await browser.text()).count(STORY) == 1
 
 
 async def test_an_interrupt_in_one_tab_ends_the_run_in_the_other(open_browser: OpenBrowser, site: Site) -> None:
     token, never = await site.new_login(), asyncio.Event()
-    site.model.will_say("Never stop", HALVES[0], never)
+    site.model.will_say("Never stop", PARTS[0], never)
     tab = await open_browser(token)
     await tab.open()
     session_id = await tab.start("Never stop")
     other_tab = await tab.other_tab()
     await other_tab.open(session_id)
-    await tab.reads(HALVES[0])
-    await other_tab.reads(HALVES[0])
+    await tab.reads(PARTS[0].strip())
+    await other_tab.reads(PARTS[0].strip())
     await other_tab.interrupt()
     for reader in (tab, other_tab):
         await reader.sees_status("Interrupted")
@@ -108,12 +132,12 @@ async def test_an_interrupt_in_one_tab_ends_the_run_in_the_other(open_browser: O
 
 async def test_a_follow_up_waits_its_turn_and_can_be_cancelled(open_browser: OpenBrowser, site: Site) -> None:
     token, go_on = await site.new_login(), asyncio.Event()
-    site.model.will_say("First", HALVES[0], go_on)
+    site.model.will_say("First", PARTS[0], go_on)
     site.model.will_say("Third", "The third is answered.")
     browser = await open_browser(token)
     await browser.open()
     session_id = await browser.start("First")
-    await browser.reads(HALVES[0])
+    await browser.reads(PARTS[0].strip())
     await browser.send("Second, to be cancelled")
     await browser.reads("Waiting in the queue")
     await browser.cancel_queued()
