@@ -127,8 +127,12 @@ class App:
     async def cannot_interrupt(self) -> None:
         await expect(self.page.get_by_role("button", name="Interrupt")).to_be_hidden()
 
-    async def cancel_queued(self) -> None:
-        await self.page.get_by_role("button", name="Cancel").click()
+    @property
+    def waiting_prompts(self) -> Locator:
+        return self.page.get_by_role("list", name="Waiting prompts").get_by_role("listitem")
+
+    async def cancel_waiting(self, prompt: str) -> None:
+        await self.page.get_by_role("button", name=f"Cancel the waiting prompt: {prompt}").click()
 
     async def reads(self, text: str | re.Pattern[str]) -> None:
         """Until the conversation says that."""
@@ -143,6 +147,43 @@ class App:
     async def sees_status(self, status: str) -> None:
         """Until the open session has that status."""
         await expect(self._status(status)).to_be_visible()
+
+    # Dialogs and pages -----------------------------------------------------------------------------------------------
+
+    async def open_shared(self, link: str) -> None:
+        await self.page.goto(f"/shared/{link}")
+
+    async def open_settings(self) -> None:
+        await self.page.goto("/#/settings")
+        await expect(self.page.get_by_role("heading", name="Settings")).to_be_visible()
+        await expect(self.page.get_by_text("This device")).to_be_visible()
+
+    async def open_operations(self) -> None:
+        await self.page.goto("/#/operations")
+        await expect(self.page.get_by_role("region", name="Table of replicas")).to_contain_text("r1")
+
+    async def open_files(self) -> None:
+        await self.page.get_by_role("button", name="Files").click()
+        await expect(self.files).to_be_visible()
+
+    @property
+    def files(self) -> Locator:
+        return self.page.get_by_role("dialog", name="Files")
+
+    async def open_share_dialog(self) -> None:
+        await self.page.get_by_role("button", name="Share").click()
+        await expect(self.page.get_by_role("dialog", name="Share this session")).to_be_visible()
+
+    async def make_link(self) -> str:
+        """In the open dialog; what is behind `/shared/`."""
+        await self.page.get_by_role("button", name="Make a link").click()
+        url = self.page.get_by_role("textbox", name="Link")
+        await expect(url).to_have_value(re.compile("/shared/."))
+        return (await url.input_value()).rpartition("/")[2]
+
+    async def show_only(self, what: str) -> None:
+        """Of the sessions in the list: such as Failed, Favorites or Trash."""
+        await self.page.get_by_role("combobox", name="Show").select_option(label=what)
 
     async def text(self) -> str:
         return words(await self.conversation.inner_text())

@@ -2,8 +2,12 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
+
+from yarl import URL
 
 from tests.support.anthropic_fake import end, fake_anthropic, start, text
 from tests.support.balancer import Balancer
@@ -65,6 +69,16 @@ class Site:
         assert status < 400, answer
         return answer
 
+    async def put_file(self, token: str, session_id: str, path: str, content: bytes) -> None:
+        headers = {"Authorization": f"Bearer {token}"}
+        url = f"{self._living().url}/api/sessions/{session_id}/files/{quote(path)}"
+        async with self._caller.http.put(URL(url, encoded=True), data=content, headers=headers) as answer:
+            assert answer.status == 201, await answer.text()
+
+    async def share(self, token: str, session_id: str) -> str:
+        """What is behind `/shared/` in the link to that session."""
+        return str((await self.call(token, "POST", f"/api/sessions/{session_id}/share", {}))["shareToken"])
+
     async def events(self, token: str, session_id: str) -> list[dict[str, Any]]:
         """The log of a session, by its JSON pages."""
         events: list[dict[str, Any]] = []
@@ -90,14 +104,16 @@ class Site:
 async def open_fleet(database_url: str, replicas: int) -> AsyncIterator[tuple[Fleet, Model]]:
     """Replicas whose default provider is a model that can be scripted."""
     model = Model()
-    async with fake_anthropic(model) as upstream:
-        settings = {
-            "ANTHROPIC_BASE_URL": upstream.url,
-            "ANTHROPIC_API_KEY": "sk-of-the-tests",
-            "DEFAULT_PROVIDER": "anthropic",
-        }
-        async with start_fleet(database_url, replicas, **settings) as fleet:
-            yield fleet, model
+    with TemporaryDirectory(prefix="webedt-files-") as folder:
+        async with fake_anthropic(model) as upstream:
+            settings = {
+                "ANTHROPIC_BASE_URL": upstream.url,
+                "ANTHROPIC_API_KEY": "sk-of-the-tests",
+                "DEFAULT_PROVIDER": "anthropic",
+                "STORAGE_URL": f"file://{folder}",
+            }
+            async with start_fleet(database_url, replicas, **settings) as fleet:
+                yield fleet, model
 
 
 @asynccontextmanager

@@ -76,6 +76,13 @@ FROM orders
 WHERE created_at::date = $1
 """
 
+FILES = {
+    "dates/parser.py": PARSER.encode(),
+    "tests/test_parser.py": FINDING.encode(),
+    "report/coverage.html": b"<!doctype html>" + bytes(48_000),
+    "a-file-whose-name-is-much-longer-than-any-phone-is-wide-and-has-no-place-to-break-it.log": bytes(930_000),
+}
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -86,6 +93,8 @@ class Stage:
     running: str
     """One whose answer has stopped in the middle, with a follow-up that waits."""
     failed: str
+    link: str
+    """What is behind `/shared/` in a link to the finished one."""
     go_on: asyncio.Event
     """Lets the running one go on."""
 
@@ -94,17 +103,20 @@ async def set_stage(site: Site, pause_seconds: float = 0.0) -> Stage:
     """`pause_seconds` lie between the words of the model, so that its runs take some time."""
     token, go_on = await site.new_login(), asyncio.Event()
     _script(site, go_on, pause_seconds)
-    for prompt in (
-        "Explain how this codebase handles errors, and where it does not",
-        "Rename Basket to Cart everywhere",
-    ):
-        await _finished(site, token, prompt)
+    deleted = await _finished(site, token, "Try out the new formatter")
+    await site.call(token, "DELETE", f"/api/sessions/{deleted}")
+    await _finished(site, token, "Explain how this codebase handles errors, and where it does not")
+    favorite = await _finished(site, token, "Rename Basket to Cart everywhere")
+    await site.call(token, "PATCH", f"/api/sessions/{favorite}", {"favorite": True})
     failed = await _finished(site, token, "Upgrade the framework to its next major version")
     finished = await _finished(site, token, PROMPT)
+    for path, content in FILES.items():
+        await site.put_file(token, finished, path, content)
+    link = await site.share(token, finished)
     running = (await site.run(token, "Find the slowest query of the report page and make it fast")).session_id
     await eventually(lambda: site.has_said(token, running, "orders"), "the running session has begun")
     await site.call(token, "POST", f"/api/sessions/{running}/send", {"message": "Then write down how you measured it"})
-    return Stage(site, token, finished, running, failed, go_on)
+    return Stage(site, token, finished, running, failed, link, go_on)
 
 
 async def _finished(site: Site, token: str, prompt: str) -> str:

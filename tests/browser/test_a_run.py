@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from playwright.async_api import expect
 
 from tests.browser.app import words
 from tests.browser.conftest import OpenBrowser
@@ -139,9 +140,10 @@ async def test_a_follow_up_waits_its_turn_and_can_be_cancelled(open_browser: Ope
     session_id = await browser.start("First")
     await browser.reads(PARTS[0].strip())
     await browser.send("Second, to be cancelled")
-    await browser.reads("Waiting in the queue")
-    await browser.cancel_queued()
-    await browser.reads("Interrupted")
+    await expect(browser.waiting_prompts).to_contain_text(["Second, to be cancelled"])
+    await browser.cancel_waiting("Second, to be cancelled")
+    await browser.reads("Cancelled before it began")
+    await expect(browser.waiting_prompts).to_have_count(0)
     await browser.send("Third")
     go_on.set()
     await browser.reads("The third is answered.")

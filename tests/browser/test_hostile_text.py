@@ -1,6 +1,7 @@
 """Whatever users and models write is text: nothing of it becomes script, markup that loads, or a link that runs."""
 
 import pytest
+from playwright.async_api import expect
 
 from tests.browser.conftest import OpenBrowser
 from tests.browser.site import Site
@@ -63,9 +64,26 @@ async def test_prompts_answers_tools_and_titles_stay_text(open_browser: OpenBrow
     await browser.sees_in_list(f"Title {IMAGE}{SCRIPT}")
     await browser.unfold_everything()
     assert await browser.page.evaluate(DANGEROUS) == []
-    await browser.page.reload()
-    await browser.reads("That was all.")
-    await browser.unfold_everything()
+    reader = await open_browser()
+    await reader.open_shared(await site.share(token, session_id))
+    for again in (browser, reader):
+        await again.page.reload()
+        await again.reads("That was all.")
+        await again.unfold_everything()
+        assert await again.page.evaluate(DANGEROUS) == []
+
+
+async def test_the_names_of_files_stay_text(open_browser: OpenBrowser, site: Site) -> None:
+    token = await site.new_login()
+    run = await site.run(token, "Hello")
+    names = [f"a {IMAGE}.txt", 'b" onmouseover="window.__xss=1.html', "javascript:window.__xss=1", "c & <b>d</b>/e.svg"]
+    for name in names:
+        await site.put_file(token, run.session_id, name, b"<script>window.__xss=1</script>")
+    browser = await open_browser(token)
+    await browser.open(run.session_id)
+    await browser.open_files()
+    for name in names:
+        await expect(browser.files).to_contain_text(name)
     assert await browser.page.evaluate(DANGEROUS) == []
 
 

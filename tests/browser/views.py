@@ -55,7 +55,51 @@ async def missing(app: App, stage: Stage) -> None:
     await app.sees_there_is_no_such_session()
 
 
-PUBLIC: dict[str, Show] = {"login": login, "register": register}
+async def shared(app: App, stage: Stage) -> None:
+    await app.open_shared(stage.link)
+    await app.reads("Everything passes.")
+    await app.sees_status("Completed")
+
+
+async def not_shared(app: App, stage: Stage) -> None:
+    app.expect_trouble(NOT_FOUND)
+    await app.open_shared("a-link-that-nobody-made")
+    await expect(app.page.get_by_text("There is no such shared conversation")).to_be_visible()
+
+
+async def trash(app: App, stage: Stage) -> None:
+    await app.open()
+    await app.show_only("Trash")
+    await app.sees_in_list("Try out the new formatter")
+
+
+async def share_dialog(app: App, stage: Stage) -> None:
+    await session(app, stage)
+    await app.open_share_dialog()
+    await app.make_link()
+
+
+async def files(app: App, stage: Stage) -> None:
+    await session(app, stage)
+    await app.open_files()
+    await expect(app.files).to_contain_text("dates/parser.py")
+
+
+async def settings(app: App, stage: Stage) -> None:
+    await app.open_settings()
+
+
+async def operations(app: App, stage: Stage) -> None:
+    await app.open_operations()
+
+
+async def shortcuts(app: App, stage: Stage) -> None:
+    await new(app, stage)
+    await app.page.get_by_role("button", name="Shortcuts").click()
+    await expect(app.page.get_by_role("dialog")).to_be_visible()
+
+
+PUBLIC: dict[str, Show] = {"login": login, "register": register, "shared": shared, "shared-missing": not_shared}
 PRIVATE: dict[str, Show] = {
     "new-session": new,
     "session": session,
@@ -63,5 +107,11 @@ PRIVATE: dict[str, Show] = {
     "session-running": running,
     "session-failed": failed,
     "session-missing": missing,
+    "share": share_dialog,
+    "files": files,
+    "trash": trash,
+    "shortcuts": shortcuts,
+    "settings": settings,
+    "operations": operations,
 }
 ALL = {**PUBLIC, **PRIVATE}
