@@ -124,6 +124,9 @@ class App:
     async def interrupt(self) -> None:
         await self.page.get_by_role("button", name="Interrupt").click()
 
+    async def can_interrupt(self) -> None:
+        await expect(self.page.get_by_role("button", name="Interrupt")).to_be_visible()
+
     async def cannot_interrupt(self) -> None:
         await expect(self.page.get_by_role("button", name="Interrupt")).to_be_hidden()
 

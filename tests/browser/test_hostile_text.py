@@ -36,7 +36,8 @@ MARKDOWN = """\
 That was all.
 """
 DANGEROUS = """() => [
-  ...[...document.querySelectorAll('a[href], area[href]')].map((a) => a.href).filter((href) => !/^https?:/.test(href)),
+  ...[...document.querySelectorAll('a[href], area[href]')].map(({ href }) => href)
+    .filter((href) => !/^(https?|mailto):/.test(href)),
   ...[...document.querySelectorAll('*')].flatMap((node) => [...node.attributes])
     .filter(({ name }) => /^on|^srcdoc$|^style$/.test(name)).map(({ name, value }) => `${name}=${value}`),
   ...[...document.querySelectorAll('body script, main style, iframe, object, embed, base, img[src^=http], svg[onload]')]

@@ -41,7 +41,7 @@ async def unfolded(app: App, stage: Stage) -> None:
 async def running(app: App, stage: Stage) -> None:
     await app.open(stage.running)
     await app.reads("FROM orders")
-    await app.sees_status("Running")
+    await app.can_interrupt()
 
 
 async def failed(app: App, stage: Stage) -> None:
