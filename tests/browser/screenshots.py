@@ -31,6 +31,9 @@ THEMES = ("light", "dark")
 WORD_SECONDS = 0.02
 SETTLED_MS = 600
 """Words about a connection wait a moment before they change."""
+SLOWER_MS = {"operations": 9_000}
+"""Figures that are drawn over time."""
+REPLICAS = 2
 
 
 async def photograph(browser: Browser, stage: Stage) -> dict[str, bytes]:
@@ -46,7 +49,7 @@ async def photograph(browser: Browser, stage: Stage) -> dict[str, bytes]:
                 await context.add_cookies([login])
             app = App(await context.new_page(), watch)
             await show(app, stage)
-            await app.page.wait_for_timeout(SETTLED_MS)
+            await app.page.wait_for_timeout(SLOWER_MS.get(name, SETTLED_MS))
             for theme in THEMES:
                 await app.page.emulate_media(color_scheme=theme)
                 png = await app.page.screenshot(animations="disabled", caret="hide")
@@ -77,7 +80,7 @@ async def main(folder: Path) -> None:
         server = await asyncio.to_thread(suite.server)
         async with (
             server.database("screenshots", template=server.template) as url,
-            open_fleet(url, 1) as (fleet, model),
+            open_fleet(url, REPLICAS) as (fleet, model),
             open_site(fleet, model) as site,
             launched(program) as browser,
         ):
