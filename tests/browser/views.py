@@ -55,6 +55,11 @@ async def missing(app: App, stage: Stage) -> None:
     await app.sees_there_is_no_such_session()
 
 
+async def api_docs(app: App, stage: Stage) -> None:
+    await app.page.goto("/api/docs")
+    await expect(app.page.get_by_role("heading", name="WebEDT API")).to_be_visible()
+
+
 async def shared(app: App, stage: Stage) -> None:
     await app.open_shared(stage.link)
     await app.reads("Everything passes.")
@@ -99,7 +104,13 @@ async def shortcuts(app: App, stage: Stage) -> None:
     await expect(app.page.get_by_role("dialog")).to_be_visible()
 
 
-PUBLIC: dict[str, Show] = {"login": login, "register": register, "shared": shared, "shared-missing": not_shared}
+PUBLIC: dict[str, Show] = {
+    "login": login,
+    "register": register,
+    "shared": shared,
+    "shared-missing": not_shared,
+    "api-docs": api_docs,
+}
 PRIVATE: dict[str, Show] = {
     "new-session": new,
     "session": session,
