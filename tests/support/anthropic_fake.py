@@ -20,7 +20,8 @@ class FakeAnthropic:
     """`answers` are used up in order, the last one for ever.
 
     An answer is a status to refuse with and its headers, or what to stream: events, bytes as they are, seconds of
-    silence, "cut" for a connection that breaks; or a function of the request's body and headers that gives this.
+    silence, an `asyncio.Event` to wait for, "cut" for a connection that breaks; or a function of the request's body
+    and headers that gives this.
     `requests` are the bodies that came, `headers` theirs, `times` when (monotonic), `peers` the keys that came over
     each connection; `transports` are the connections. `closed` is set when a client left in the middle of a stream.
     """
@@ -63,6 +64,8 @@ class FakeAnthropic:
             for item in answer:
                 if isinstance(item, float):
                     await asyncio.sleep(item)
+                elif isinstance(item, asyncio.Event):
+                    await item.wait()
                 elif item == "cut":
                     assert request.transport is not None
                     request.transport.abort()

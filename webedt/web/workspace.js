@@ -2,8 +2,8 @@
 import { readAccess } from './account-api.js';
 import { logout, whoAmI } from './api.js';
 import { byId, setText } from './dom.js';
-import { shortcutKeys } from './keys.js';
 import { forgetDrafts } from './draft.js';
+import { shortcutKeys } from './keys.js';
 import { newSession } from './new-session.js';
 import { routeOf } from './route.js';
 import { openSession } from './session-page.js';
