@@ -103,8 +103,9 @@ def _serve(request: web.Request, asset: Asset, *, lasting: bool = False) -> web.
         "ETag": asset.etag,
         "Cache-Control": LASTING if lasting else "no-cache",
         "Vary": "Accept-Encoding, Origin",  # pages of other origins may import the client module
-        "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     }
+    if asset.media_type.startswith("text/html") or asset.media_type.startswith("image/svg"):
+        headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY  # of a page; what it loads is under the page's
     if request.headers.get("If-None-Match") == asset.etag:
         return web.Response(status=304, headers=headers)
     headers["Content-Type"] = asset.media_type

@@ -10,13 +10,14 @@ const partOf = {
   thinking: ({ thinking, text }) => (thinking || text ? { type: 'thinking', text: thinking || text } : null), // or withheld
   image: ({ source }) => ({ type: 'image', source }),
   redacted_thinking: () => null,
-  tool_use: () => null, // has an event of its own
-  tool_result: () => null,
 };
+// Of a tool of whatever kind (mcp_tool_use, web_search_tool_result): it has an event of its own.
+const isOfTool = (type) => /(^|_)tool_(use|result)$/.test(type);
 
 export function partsOf(content) {
   const parts = [];
   for (const block of blocksOf(content)) {
+    if (isOfTool(block.type)) continue;
     const part = partOf[block.type] ? partOf[block.type](block) : { type: 'other', name: block.type, text: asJson(block) };
     const last = parts.at(-1);
     if (part?.text !== undefined && part.type !== 'other' && last?.type === part.type) last.text += part.text;
