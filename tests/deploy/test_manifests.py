@@ -1,4 +1,4 @@
-"""What is deployed agrees with what is built: names and numbers in compose.yaml, the manifests and the documentation."""
+"""What is deployed agrees with what is built: names and numbers in compose.yaml, in the manifests and in the docs."""
 
 import re
 from collections.abc import Iterator
@@ -26,15 +26,16 @@ COMPOSE: Any = yaml.safe_load((ROOT / "compose.yaml").read_text())
 BACKEND = COMPOSE["services"]["backend"]
 
 
-def manifests(folder: str = "") -> Iterator[Any]:
-    for path in sorted((KUBERNETES / folder).rglob("*.yaml")):
-        for manifest in yaml.safe_load_all(path.read_text()):
-            if "kind" in manifest:
-                yield manifest
+def manifests() -> Iterator[Any]:
+    for path in sorted(KUBERNETES.rglob("*.yaml")):
+        yield from (manifest for manifest in yaml.safe_load_all(path.read_text()) if "kind" in manifest)
+
+
+MANIFESTS = list(manifests())
 
 
 def of_kind(kind: str) -> Any:
-    [found] = [manifest for manifest in manifests() if manifest["kind"] == kind]
+    [found] = [manifest for manifest in MANIFESTS if manifest["kind"] == kind]
     return found
 
 
