@@ -14,7 +14,8 @@ from tests.support.fleet import free_port
 from tests.support.fleet_reader import Reader, decoded
 from webedt.config import Settings
 
-DRAIN_SECONDS = 1.0
+DRAIN_SECONDS = 0.6
+ENDLESS = "[[tokens=100000 rate=50 size=4 seed=5]]"
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ async def test_readers_and_prompts_get_over_a_kill_a_drain_and_a_scaling(fleet: 
         await balancer.serves(2)
         await nothing_private_is_shown(balancer)
         await a_stream_passes_whole_and_the_connection_stays(balancer, fleet)
-        runs = [await caller.start(balancer, "[[tokens=300 rate=100 seed=5]]") for _ in range(6)]
+        runs = [await caller.start(balancer, ENDLESS) for _ in range(6)]
         readers = [Reader(caller.http, run.session_id, [balancer.url], keep=True) for run in runs]
         following = asyncio.gather(*(reader.follow() for reader in readers))
         await asyncio.gather(*(reader.has_seen(20) for reader in readers))
@@ -69,6 +70,9 @@ async def test_readers_and_prompts_get_over_a_kill_a_drain_and_a_scaling(fleet: 
         assert [reader.cuts for reader in readers if reader.cuts] == []
         await balancer.serves(2)  # the third has come
         second.kill()
+        await asyncio.gather(*(reader.has_seen(reader.last_id + 20) for reader in readers))
+        for run in runs:
+            assert await caller.interrupt(balancer, run) == 202
         async with asyncio.timeout(20):
             await following
         assert [fault for reader in readers for fault in reader.faults()] == []
@@ -118,7 +122,7 @@ async def a_stream_passes_whole_and_the_connection_stays(balancer: Balancer, fle
             assert blocks[-1].split(b"\n")[1] == b"event: completed"
         async with http.get(f"{balancer.url}/api/auth/session") as answer:
             assert answer.status == 200
-        body = {"userRequest": "[[tokens=20 rate=10]]", "provider": "simulated"}
+        body = {"userRequest": "[[tokens=20 rate=50]]", "provider": "simulated"}
         async with http.post(f"{balancer.url}/api/execute-remote", json=body) as answer:
             # As it comes: nothing gathers until the end.
             seen = b""
