@@ -8,13 +8,14 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from tests.deploy.balancer import CONFIGURATION, AddressedFleet, Balancer, balanced, haproxy, name_server
 from tests.support.fleet import free_port
 from tests.support.fleet_reader import Reader, decoded
 from webedt.config import Settings
 
-DRAIN_SECONDS = 0.6
+DRAIN_SECONDS = 1.5
 ENDLESS = "[[tokens=100000 rate=50 size=4 seed=5]]"
 
 
@@ -22,7 +23,7 @@ ENDLESS = "[[tokens=100000 rate=50 size=4 seed=5]]"
 async def fleet(database_url: str, tmp_path: Path) -> AsyncIterator[AddressedFleet]:
     haproxy()
     fleet = AddressedFleet(
-        tmp_path, database_url, 3, LB_DRAIN_DELAY_SECONDS=str(DRAIN_SECONDS), TRUSTED_PROXIES="127.0.0.0/8"
+        tmp_path, database_url, 3, LB_DRAIN_DELAY_SECONDS=f"{DRAIN_SECONDS:g}", TRUSTED_PROXIES="127.0.0.0/8"
     )
     try:
         for replica in fleet.replicas:
@@ -46,7 +47,7 @@ def test_the_configuration_is_one_and_notices_a_drain_in_time() -> None:
     assert f"presetenv BACKEND_PORT {Settings().port}\n" in text
 
 
-async def test_readers_and_prompts_get_over_a_kill_a_drain_and_a_scaling(fleet: AddressedFleet, tmp_path: Path) -> None:
+async def test_readers_and_prompts_get_over_a_scaling_a_drain_and_a_kill(fleet: AddressedFleet, tmp_path: Path) -> None:
     first, second, third = fleet.replicas
     async with (
         name_server(*fleet.addresses[:2]) as names,
@@ -54,21 +55,24 @@ async def test_readers_and_prompts_get_over_a_kill_a_drain_and_a_scaling(fleet: 
         fleet.caller() as caller,
     ):
         await balancer.serves(2)
+        names.addresses.append(fleet.addresses[2])  # what `--scale backend=3` does
         await nothing_private_is_shown(balancer)
         await a_stream_passes_whole_and_the_connection_stays(balancer, fleet)
+        await balancer.serves(3)
         runs = [await caller.start(balancer, ENDLESS) for _ in range(6)]
         readers = [Reader(caller.http, run.session_id, [balancer.url], keep=True) for run in runs]
         following = asyncio.gather(*(reader.follow() for reader in readers))
         await asyncio.gather(*(reader.has_seen(20) for reader in readers))
-        assert {name for reader in readers for name in reader.containers} == {"r1", "r2"}
-        names.addresses.append(fleet.addresses[2])  # what `--scale backend=3` does
+        assert {name for reader in readers for name in reader.containers} == {"r1", "r2", "r3"}
+
         first.terminate()
+        await balancer.serves(2)
+        assert (await first.probe("/live"))[0] == 200  # it was noticed while it still served
         while first.running:
             # Throughout the drain the prompts of others are taken, by whoever it is.
             await caller.start(balancer, "[[tokens=1 rate=0]]")
         assert first.process.returncode == 0
         assert [reader.cuts for reader in readers if reader.cuts] == []
-        await balancer.serves(2)  # the third has come
         second.kill()
         await asyncio.gather(*(reader.has_seen(reader.last_id + 20) for reader in readers))
         for run in runs:
@@ -85,8 +89,6 @@ async def test_readers_and_prompts_get_over_a_kill_a_drain_and_a_scaling(fleet: 
 
 
 async def nothing_private_is_shown(balancer: Balancer) -> None:
-    from yarl import URL
-
     paths = ["/metrics", "/health/status", "//metrics", "/METRICS", "/%6detrics", "/health%2fstatus", "/health//status",
              "/metrics/", "/metrics?x", "/x/../metrics", "/./metrics", "/health/%73tatus"]  # fmt: skip
     async with aiohttp.ClientSession() as http:

@@ -53,6 +53,8 @@ def test_it_runs_as_a_user_without_rights_and_never_through_a_shell() -> None:
     assert int(user) >= 10000
     after = IMAGE.steps[IMAGE.steps.index(IMAGE.last("USER")) :]
     assert [step.instruction for step in after if step.instruction in ("RUN", "COPY", "USER")] == ["USER"]
+    assert IMAGE.last("ENTRYPOINT").is_exec_form
+    assert IMAGE.last("CMD").is_exec_form
     assert IMAGE.last("ENTRYPOINT").words == ["tini", "-s", "--", "webedt"]
     assert IMAGE.last("CMD").words == ["serve"]
     assert IMAGE.last("HEALTHCHECK").text.startswith("CMD [")
