@@ -1,6 +1,6 @@
 """A Redis of a test's own, to be killed, frozen and restarted: on a port of its own, and nothing is kept on disk.
 
-Where no `redis-server` is installed the tests that need one are skipped; with `REQUIRE_REDIS=1` they fail.
+Where no `redis-server` is installed the tests that need one are skipped; with `REQUIRE_SERVERS=1` they fail.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ def redis_missing() -> str:
     """Why there can be no Redis here, or nothing. Fails where there has to be one."""
     if shutil.which("redis-server"):
         return ""
-    if os.environ.get("REQUIRE_REDIS") == "1":
+    if os.environ.get("REQUIRE_SERVERS") == "1":
         pytest.fail(MISSING)
     return MISSING
 

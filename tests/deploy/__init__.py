@@ -1,0 +1,1 @@
+"""How it is deployed, held against what it is: the image, the balancer's configuration, the manifests."""
