@@ -158,7 +158,7 @@ async def test_control_c_asks_and_the_answer_goes_on_meanwhile(server: ScriptedS
     server.steps = [
         stream(ACCEPTED, STARTED, delta(3, "on and "), then=more.wait, breaks=True),
         stream(delta(4, "on it goes "), then=until_interrupted),
-        stream(INTERRUPTED),
+        stream(frame(5, "interrupted", by="user")),
     ]
     async with webedt.at_terminal("run", "hello") as session:
         await session.shows("live · answering")

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import weakref
 
 import pytest
 from aiohttp import web
@@ -11,22 +12,31 @@ from tests.http.conftest import StartReplica
 from tests.http.wire import Connection
 from tests.support.waiting import eventually
 from webedt.http.stream_registry import AStreams
+from webedt.http.takeover import take_over
 
 
 def tasks_of_streams() -> list[str]:
     return [task.get_name() for task in asyncio.all_tasks() if task.get_name() == "stream"]
 
 
-async def test_nothing_of_the_request_is_left_while_a_stream_rests(app: Running, user: Client) -> None:
+async def test_nothing_of_the_request_is_left_while_a_stream_rests(
+    app: Running, user: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[weakref.ref[web.Request]] = []
+
+    def take_over_and_watch(request: web.Request, protocol: asyncio.Protocol) -> asyncio.Transport:
+        taken.append(weakref.ref(request))
+        return take_over(request, protocol)
+
+    monkeypatch.setattr("webedt.http.streaming.take_over", take_over_and_watch)
     session_id = await user.finish()
-    gc.collect()
-    before = sum(isinstance(one, web.Request) for one in gc.get_objects())
+    taken.clear()
     async with user.stream(f"/api/sessions/{session_id}/events/stream") as stream:
         await stream.until("caught_up")
         await eventually(lambda: not tasks_of_streams(), "its task has ended")
         await eventually(lambda: not app.service(AStreams)._working, "and is forgotten")
         gc.collect()
-        assert sum(isinstance(one, web.Request) for one in gc.get_objects()) == before
+        assert [left() for left in taken] == [None]
         assert app.open_streams("follow") == 1
 
 

@@ -127,7 +127,6 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("PATCH", "/api/user/preferences"): Example(
         {"defaultProvider": "simulated"}, {"defaultProvider": "simulated", "defaultModel": None}
     ),
-    ("PUT", "/api/user/credentials/{provider}"): Example({"apiKey": "sk-ant-an-example"}),
     ("GET", "/api/user/credentials"): Example(
         answer={"providers": [{"provider": "anthropic", "configured": True, "updatedAt": AT}]}
     ),

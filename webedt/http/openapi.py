@@ -114,8 +114,10 @@ def _operation(route: Route, schemas: dict[Any, Any]) -> dict[str, Any]:
     if route.raw_body:
         operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": BYTES}}}
     if route.body is not None:
-        content = {"application/json": {"schema": schemas[route.body], "example": _example(route).body}}
-        operation["requestBody"] = {"required": route.body_required, "content": content}
+        content = {"schema": schemas[route.body]}
+        if (body := _example(route).body) is not None:
+            content["example"] = body
+        operation["requestBody"] = {"required": route.body_required, "content": {"application/json": content}}
     if route.access is Access.USER:
         operation["security"] = [{"cookie": []}, {"bearer": []}]
     return operation
