@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
-
+from tests.support.postgres import connect
 from webedt.providers.simulated import parse_directive
 
 # user_message, run_started, message, usage, completed: what a simulated run has besides its deltas
@@ -61,7 +60,7 @@ GROUP BY r.chat_session_id, r.id
 
 async def audit(database_url: str) -> Audit:
     """Read everything and judge it: ids without gap, one ending a run, nothing said twice, nothing left running."""
-    connection = await asyncpg.connect(database_url)
+    connection = await connect(database_url)
     try:
         heads, runs = await connection.fetch(_HEADS), await connection.fetch(_RUNS)
     finally:
@@ -101,7 +100,7 @@ def _faults_of(run: Any) -> list[str]:
 
 
 async def ask(database_url: str, query: str, *args: Any) -> list[Any]:
-    connection = await asyncpg.connect(database_url)
+    connection = await connect(database_url)
     try:
         return list(await connection.fetch(query, *args))
     finally:

@@ -186,6 +186,8 @@ class Fleet:
                     "LB_DRAIN_DELAY_SECONDS": "0",
                     "AUTH_RATE_LIMIT_PER_MINUTE": "0",
                     "MAX_STREAMS_PER_USER": "100000",
+                    # Two workers of a run may each have three replicas on a server that takes a hundred connections.
+                    "DB_POOL_MAX": "8",
                     **environment,
                 },
                 logs,

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-import asyncpg
 import msgspec
 
+from tests.support.postgres import connect
 from webedt.bus.interface import ABus, Commit, Follower, Handler, Topic
 from webedt.config import Settings
 from webedt.database.interface import ADatabase
@@ -122,7 +122,7 @@ class LogDatabase:
             connection.terminate()
 
     async def connect(self, **server_settings: str) -> Any:
-        connection = await asyncpg.connect(self._url, server_settings=server_settings or None)
+        connection = await connect(self._url, server_settings=server_settings or None)
         self._connections.append(connection)
         return connection
 

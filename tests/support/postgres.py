@@ -1,13 +1,31 @@
 """Databases for tests: made, cloned from a migrated template and dropped on one server."""
 
+import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
 from webedt.database.migrations import migrate
+
+PLACE_SECONDS = 30.0
+
+
+async def connect(url: str, **options: Any) -> Any:
+    """A connection, with the options of `asyncpg.connect`; on a server that is full, once there is a place:
+    replicas that a test kills and restarts may take all of them for a moment."""
+    deadline = time.monotonic() + PLACE_SECONDS
+    while True:
+        try:
+            return await asyncpg.connect(url, **options)
+        except asyncpg.TooManyConnectionsError:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.1)
 
 
 @dataclass(frozen=True)
@@ -39,7 +57,7 @@ class DatabaseServer:
 
     async def drop_all(self) -> None:
         """Drop everything that this run made."""
-        connection = await asyncpg.connect(self.url)
+        connection = await connect(self.url)
         try:
             find = "SELECT datname FROM pg_database WHERE starts_with(datname::text, $1)"
             for (name,) in await connection.fetch(find, self.prefix):
@@ -51,7 +69,7 @@ class DatabaseServer:
         return urlunsplit(urlsplit(self.url)._replace(path=f"/{database}"))
 
     async def _execute(self, statement: str) -> None:
-        connection = await asyncpg.connect(self.url)
+        connection = await connect(self.url)
         try:
             await connection.execute(statement)
         finally:
