@@ -173,7 +173,8 @@ async def test_prompts_that_come_at_once_leave_connections_of_the_pool_to_others
     log: LogDatabase, database_url: str
 ) -> None:
     held_up = """SELECT count(*) FROM pg_stat_activity
-                 WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%idempotency_keys k%'"""
+               WHERE datname = current_database() AND wait_event_type = 'Lock'
+                 AND query LIKE '%idempotency_keys k%'"""
     async with Replica(database_url, "small", db_pool_max=8).running() as small:
         database = small.provider.get(ADatabase)
         keys = await log.connect()
@@ -181,7 +182,7 @@ async def test_prompts_that_come_at_once_leave_connections_of_the_pool_to_others
             await keys.execute("LOCK TABLE idempotency_keys")  # nobody gets further than that
 
             async def are_held_up() -> bool:
-                return await keys.fetchval(held_up) == 4
+                return await log.connection.fetchval(held_up) == 4
 
             asking = [
                 asyncio.ensure_future(small.prompt(log, idempotency_key=str(n), route="send", body_hash=b""))
