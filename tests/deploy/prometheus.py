@@ -26,7 +26,7 @@ from tests.support.redis_server import LEASH
 DEPLOYED = Path(__file__).parents[2] / "deploy" / "prometheus"
 CONFIGURATION = DEPLOYED / "prometheus.yml"
 RULES = DEPLOYED / "rules" / "webedt.yml"
-UNIT_TESTS = DEPLOYED / "tests" / "webedt.yml"
+UNIT_TESTS = sorted((DEPLOYED / "tests").glob("*.yml"))
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 

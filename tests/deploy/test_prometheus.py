@@ -19,7 +19,7 @@ DOCUMENT = (ROOT / "docs" / "monitoring.md").read_text()
 GROUPS: list[Any] = yaml.safe_load(RULES.read_text())["groups"]
 ALERTS = {rule["alert"]: rule for group in GROUPS for rule in group["rules"] if "alert" in rule}
 RECORDED = {rule["record"] for group in GROUPS for rule in group["rules"] if "record" in rule}
-CASES: list[Any] = yaml.safe_load(UNIT_TESTS.read_text())["tests"]
+CASES: list[Any] = [case for path in UNIT_TESTS for case in yaml.safe_load(path.read_text())["tests"]]
 QUERIES = [query.expression for panel in panels() for query in panel.queries]
 EXPRESSIONS = [rule["expr"] for group in GROUPS for rule in group["rules"]] + QUERIES
 BY_PROMETHEUS = {"job", "instance"}
@@ -56,7 +56,7 @@ def test_promtool_finds_no_fault() -> None:
 
 
 def test_alerts_fire_when_they_should_and_only_then() -> None:
-    run(program("promtool"), "test", "rules", UNIT_TESTS)
+    run(program("promtool"), "test", "rules", *UNIT_TESTS)
 
 
 @pytest.mark.parametrize("alert", ALERTS)
