@@ -35,6 +35,8 @@ class Panel:
     place: dict[str, int]
     queries: list[Query]
     steps: list[Any]
+    colors: dict[str, str]
+    """Of series by their names; the others have those that come."""
 
 
 def panels() -> list[Panel]:
@@ -44,17 +46,20 @@ def panels() -> list[Panel]:
         defaults = panel.get("fieldConfig", {}).get("defaults", {})
         queries = [Query(target["expr"], target["legendFormat"]) for target in panel.get("targets", [])]
         stacked = defaults.get("custom", {}).get("stacking", {}).get("mode") == "normal"
+        overrides = panel.get("fieldConfig", {}).get("overrides", [])
+        colors = {one["matcher"]["options"]: one["properties"][0]["value"]["fixedColor"] for one in overrides}
         steps = defaults.get("thresholds", {}).get("steps", [])
         found.append(
             Panel(
-                panel["title"],
-                panel.get("description", ""),
-                panel["type"],
-                defaults.get("unit", ""),
-                stacked,
-                panel["gridPos"],
-                queries,
-                steps,
+                title=panel["title"],
+                description=panel.get("description", ""),
+                kind=panel["type"],
+                unit=defaults.get("unit", ""),
+                stacked=stacked,
+                place=panel["gridPos"],
+                queries=queries,
+                steps=steps,
+                colors=colors,
             )
         )
     return found

@@ -11,12 +11,12 @@ UNIT_PX = 27
 WIDTH, HEIGHT = 420, 132
 LEFT, BOTTOM, TOP = 46, 16, 6
 COLORS = ("#73bf69", "#f2cc0c", "#5794f2", "#ff9830", "#f2495c", "#b877d9", "#5ac8c8", "#e0b3a0")
-NAMED = {"green": "#73bf69", "orange": "#ff9830", "red": "#f2495c", "blue": "#5794f2"}
+NAMED = {"green": "#73bf69", "yellow": "#f2cc0c", "orange": "#ff9830", "red": "#f2495c", "blue": "#5794f2"}
 STYLE = f"""
 body {{ margin: 0; background: #111217; color: #ccccdc; font: 12px/1.35 "DejaVu Sans", sans-serif; width: 1400px }}
 h1 {{ font-size: 17px; font-weight: 500; margin: 12px 14px 6px }}
 h1 small {{ color: #8e8e9c; font-size: 12px; margin-left: 10px }}
-main {{ display: grid; grid-template-columns: repeat(24, 1fr); grid-auto-rows: {UNIT_PX}px; gap: 6px; padding: 8px 14px 14px }}
+main {{ display: grid; grid-template-columns: repeat(24, 1fr); grid-auto-rows: {UNIT_PX}px; gap: 6px; padding: 8px }}
 h2 {{ font-size: 13px; font-weight: 500; margin: 0; align-self: end }}
 section {{ background: #181b1f; border: 1px solid #24272e; border-radius: 3px; padding: 5px 8px; display: flex;
   flex-direction: column; min-width: 0; overflow: hidden }}
@@ -70,6 +70,10 @@ def _graph(panel: Panel, series: list[Series], start: float, end: float) -> str:
         x = LEFT + (second - start) / (end - start) * (width - LEFT - 6)
         return f"{x:.1f},{HEIGHT - BOTTOM - value / most * (HEIGHT - BOTTOM - TOP):.1f}"
 
+    colors = [
+        NAMED[panel.colors[one.name]] if one.name in panel.colors else COLORS[number % len(COLORS)]
+        for number, one in enumerate(series)
+    ]
     lines = []
     for number in range(round(most / step) + 1):
         (x, y), (right, _) = (at(second, number * step).split(",") for second in (start, end))
@@ -77,11 +81,10 @@ def _graph(panel: Panel, series: list[Series], start: float, end: float) -> str:
         lines.append(
             f'<text x="{LEFT - 5}" y="{float(y) + 3}" text-anchor="end">{said(number * step, panel.unit)}</text>'
         )
-    for second in range(0, int(end - start) + 1, 15):
+    for second in range(0, int(end - start) - 3, 15):
         x = at(start + second, 0).split(",")[0]
         lines.append(f'<text x="{x}" y="{HEIGHT - 3}" text-anchor="middle">{second // 60}:{second % 60:02d}</text>')
-    for number, (top, below) in enumerate(layers):
-        color = COLORS[number % len(COLORS)]
+    for color, (top, below) in zip(colors, layers, strict=True):
         if panel.stacked and top:
             edge = " ".join([*(at(*point) for point in top), *(at(*point) for point in reversed(below))])
             lines.append(f'<polygon points="{edge}" fill="{color}" opacity="0.25"/>')
@@ -89,8 +92,8 @@ def _graph(panel: Panel, series: list[Series], start: float, end: float) -> str:
             points = " ".join(at(*point) for point in part)
             lines.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.3"/>')
     legend = "".join(
-        f'<span><i style="background: {COLORS[number % len(COLORS)]}"></i>{html.escape(one.name)}</span>'
-        for number, one in enumerate(series)
+        f'<span><i style="background: {color}"></i>{html.escape(one.name)}</span>'
+        for color, one in zip(colors, series, strict=True)
     )
     box = f'viewBox="0 0 {width:.0f} {HEIGHT}" preserveAspectRatio="none"'
     return f"<svg {box}>{''.join(lines)}</svg><p>{legend}</p>"

@@ -1,7 +1,7 @@
 """Draws the dashboard out of a real Prometheus: `python -m tests.deploy.dashboard_picture [FILE]`.
 
-Three replicas under load for a while; one is killed and comes back, one drains and comes back, and one user asks for too
-many streams. Then each query of the dashboard is asked, and what comes is drawn and photographed.
+Three replicas under load for a while; one is killed and comes back, one drains and comes back, and one user asks for
+too many streams. Then each query of the dashboard is asked, and what comes is drawn and photographed.
 """
 
 import asyncio
@@ -25,7 +25,6 @@ from tests.support.fleet_reader import Reader
 from tests.support.suite import new_suite
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "monitoring" / "dashboard.png"
-SECONDS = 120
 RATE_INTERVAL = "6s"
 MAX_STREAMS = 30
 CALM_SECONDS, KILLED_SECONDS, DRAINED_SECONDS, CROWDED_SECONDS = 30, 20, 20, 15
@@ -129,8 +128,7 @@ async def photograph(program: str, text: str) -> bytes:
         return await with_palette(sheet, png)
 
 
-async def main(picture: Path) -> None:
-    program = find_chromium() or sys.exit(MISSING)
+async def take(program: str) -> bytes:
     with new_suite() as suite, tempfile.TemporaryDirectory(prefix="webedt-prometheus-") as folder:
         server = await asyncio.to_thread(suite.server)
         async with (
@@ -143,18 +141,22 @@ async def main(picture: Path) -> None:
             callers = [await person.__aenter__() for person in people]
             start = time.time()
             async with meanwhile(
-                *(prompting(caller, fleet, number) for number, caller in enumerate(callers * 3)),
+                *(prompting(caller, fleet, number) for number, caller in enumerate(callers * 2)),
                 *(browsing(caller, fleet, number) for number, caller in enumerate(callers[:3])),
             ):
                 await live_through(fleet, crowd)
             text = await drawn(prometheus, start + 2, time.time())
             for person in people:
                 await person.__aexit__(None, None, None)
-    png = await photograph(program, text)
+    return await photograph(program, text)
+
+
+def main(picture: Path) -> None:
+    png = asyncio.run(take(find_chromium() or sys.exit(MISSING)))
     picture.parent.mkdir(parents=True, exist_ok=True)
     picture.write_bytes(png)
     print(f"{picture}: {len(png):,} bytes")
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]) if len(sys.argv) > 1 else PICTURE))
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else PICTURE)
