@@ -59,6 +59,11 @@ def test_alerts_fire_when_they_should_and_only_then() -> None:
     run(program("promtool"), "test", "rules", *UNIT_TESTS)
 
 
+@pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: path.name)
+def test_cases_are_judged_in_the_order_of_the_groups(path: Path) -> None:
+    assert yaml.safe_load(path.read_text())["group_eval_order"] == [group["name"] for group in GROUPS]
+
+
 @pytest.mark.parametrize("alert", ALERTS)
 def test_an_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(alert: str) -> None:
     checks = [
