@@ -99,6 +99,7 @@ class Execution(BaseService, AExecution):
         self._heartbeat.on_beat(self._compare_owned)
         self._writer.on_ended(self._go_on_with_queue)
         self._metrics.observe(lambda: self._metrics.runs_active.set(self.active))
+        self._metrics.runs_max.set(self._max_active)
         for name in self._providers.names:
             for outcome in TERMINAL:
                 self._metrics.runs_total.begin(name, outcome)
@@ -169,6 +170,8 @@ class Execution(BaseService, AExecution):
         claim = driver.claim
         if claim.recovered:
             self._metrics.runs_recovered.inc()
+            if not claim.handed_over:
+                self._metrics.runs_lost.inc()
         self.log.info("run_driven", run_id=str(claim.run_id), attempt=claim.attempt, fence=claim.fence)
         try:
             outcome = await driver.drive()
