@@ -22,7 +22,7 @@ from webedt.services.execution import AExecution
 from webedt.services.provider_choice import AProviderChoice, Choice, Options
 from webedt.services.sessions import no_such_session
 
-TURN_SECONDS = 5.0
+TURN_SECONDS = 10.0
 
 
 class NewPrompt(msgspec.Struct, frozen=True, kw_only=True):
