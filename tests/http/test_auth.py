@@ -279,7 +279,7 @@ async def test_no_get_changes_anything(app: Running, user: Client) -> None:
 async def test_the_session_secret_is_what_makes_tokens_valid(start: StartReplica) -> None:
     async with start() as app:
         user = await app.register()
-        async with start(session_secret="another-secret-that-is-long-enough-too") as other:
+        async with start(session_secrets=("another-secret-that-is-long-enough-too",)) as other:
             assert (await other.bearer(token(user)).get("/api/auth/session")).status == 401
         async with start() as replica:
             assert (await replica.bearer(token(user)).get("/api/auth/session")).status == 200

@@ -169,9 +169,9 @@ async def test_a_token_that_is_not_ours_is_not_found_and_not_looked_up(
 
 
 def test_a_token_is_good_under_one_secret_only() -> None:
-    before, after, link_id = Sharing("a" * 32), Sharing("b" * 32), uuid4()
+    before, after, link_id = Sharing(["a" * 32]), Sharing(["b" * 32]), uuid4()
     made = before._token(link_id)
-    assert before._link_id(made) == link_id == Sharing("a" * 32)._link_id(made)
+    assert before._link_id(made) == link_id == Sharing(["a" * 32])._link_id(made)
     assert after._link_id(made) is None
     assert len({before._token(uuid4()) for _ in range(100)}) == 100
 
