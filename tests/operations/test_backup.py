@@ -1,0 +1,100 @@
+"""A dump of a database at work, restored: each log is what it was at one moment, and the work goes on from there."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from tests.operations.logs import logs_of
+from tests.operations.programs import programs_for, run_program
+from tests.support.fleet import Caller, Replica, eventually, start_fleet
+from tests.support.fleet_reader import Reader
+from tests.support.postgres import connect
+
+# Compaction and purge while the dump is taken, not an hour and a month later.
+IMPATIENT = {"COMPACT_AFTER_MINUTES": "0.001", "TRASH_RETENTION_DAYS": "0"}
+SHORT = "[[tokens=20 rate=0]]"
+LONG = "[[tokens=500 rate=100]]"
+
+
+async def follow(caller: Caller, replica: Replica, session_id: str) -> Reader:
+    """Its reader, when it has come to the end."""
+    return await Reader(caller.http, session_id, [replica.url]).follow()
+
+
+async def resumed(caller: Caller, replica: Replica, session_id: str, last_event_id: int) -> str:
+    """What a reader that comes back with this cursor is sent, to the end."""
+    headers = {"Last-Event-ID": str(last_event_id)}
+    async with caller.http.get(f"{replica.url}/api/resume/{session_id}", headers=headers) as answer:
+        assert answer.status == 200
+        return await answer.text()
+
+
+async def test_what_was_dumped_under_load_is_one_moment_and_goes_on_beside_the_living_fleet(
+    database_url: str, empty_database_url: str, tmp_path: Path
+) -> None:
+    programs = await programs_for(database_url)
+    dump = tmp_path / "dump"
+    living = await connect(database_url)
+    async with start_fleet(database_url, 2, **IMPATIENT) as fleet, fleet.caller() as caller:
+        first, second = fleet.replicas
+        running = [await caller.start(replica, LONG) for replica in fleet.replicas]
+        await caller.send(first, running[0].session_id, SHORT)
+        later = await caller.start(first, SHORT)
+        gone = await caller.start(first, SHORT)
+        for run in (later, gone):
+            await follow(caller, second, run.session_id)
+        reader = Reader(caller.http, running[1].session_id, [first.url])
+        following = asyncio.create_task(reader.follow())
+        await reader.has_seen(20)
+
+        looking = await connect(database_url)
+        async with looking.transaction(isolation="repeatable_read", readonly=True):
+            snapshot = await looking.fetchval("SELECT pg_export_snapshot()")
+            then = await logs_of(looking)
+            await caller.send(first, later.session_id, SHORT)
+            beyond = (await follow(caller, second, later.session_id)).last_id
+            await caller.call("DELETE", first, f"/api/sessions/{gone.session_id}")
+
+            async def removed() -> bool:
+                find = "SELECT count(*) FROM events WHERE chat_session_id = $1 AND type = 'text_delta'"
+                return not any([await living.fetchval(find, run.session_id) for run in (later, gone)])
+
+            await eventually(removed, "deltas and a deleted session are removed")
+            await run_program(
+                programs / "pg_dump", "--format=custom", f"--snapshot={snapshot}", "--file", dump, database_url
+            )
+        await looking.close()
+
+        restored = await connect(empty_database_url)
+        async with start_fleet(empty_database_url, 2, wait=False) as other:
+            await eventually(waits_for_its_schema(other[0]), "a replica waits on the empty database")
+            await run_program(
+                programs / "pg_restore", "--exit-on-error", "--single-transaction", "--no-owner",
+                f"--dbname={empty_database_url}", dump,
+            )  # fmt: skip
+            await other.all_ready()
+
+            told = await resumed(caller, other[1], later.session_id, beyond)
+            assert "event: reset" in told
+            assert next(line for line in told.splitlines() if line.startswith("id: ")) == "id: 1"
+            for run in running:
+                assert set((await follow(caller, other[1], run.session_id)).outcomes.values()) == {"completed"}
+            now = await logs_of(restored)
+            for session_id, log in then.items():
+                assert log.unexplained == []
+                assert now[session_id].unexplained == []
+                assert now[session_id].events[: len(log.events)] == log.events
+            assert {log.status for log in now.values()} == {"completed"}
+        await restored.close()
+
+        await following
+        assert (reader.faults(graceful=True), reader.outcomes) == ([], {running[1].run_id: "completed"})
+        assert {log.status for log in (await logs_of(living)).values()} == {"completed"}
+    await living.close()
+
+
+def waits_for_its_schema(replica: Replica) -> Callable[[], Awaitable[bool]]:
+    async def waits() -> bool:
+        return await replica.probe("/ready") == (503, {"status": "not_ready", "reason": "migrations"})
+
+    return waits
