@@ -27,11 +27,11 @@ async def programs_for(url: str) -> Path:
     pytest.skip(f"there is no pg_dump {major} here: install it (Debian: `apt-get install postgresql-client-{major}`)")
 
 
-async def run_program(program: Path, *arguments: str | Path) -> str:
-    """What it prints; fails with what it complains of."""
+async def run_program(program: Path, *arguments: str | Path, given: str = "") -> str:
+    """What it prints, when `given` is what it reads; fails with what it complains of."""
     process = await asyncio.create_subprocess_exec(
-        program, *arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        program, *arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    output, _ = await process.communicate()
+    output, _ = await process.communicate(given.encode())
     assert process.returncode == 0, output.decode()
     return output.decode()
