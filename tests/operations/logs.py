@@ -1,8 +1,12 @@
-"""What a database holds of every session's log, as values that two databases can be compared by."""
+"""What a database holds of every session's log, and whether a fleet on it goes on with the work."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+
+from tests.support.fleet import Caller, Replica, Run
+from tests.support.fleet_reader import Reader
 
 _LOGS = """
 SELECT h.chat_session_id AS id, h.last_seq, s.status,
@@ -29,6 +33,16 @@ async def logs_of(connection: Any) -> dict[UUID, Log]:
     """By session, as this connection sees them in its transaction."""
     rows = await connection.fetch(_LOGS)
     return {row["id"]: Log(row["last_seq"], row["status"], row["events"] or [], _unexplained(row)) for row in rows}
+
+
+async def stopped_after_take_over(caller: Caller, replica: Replica, run: Run) -> None:
+    """Interrupt it once it was taken over there; its log is exact from the first event to the last."""
+    reader = Reader(caller.http, run.session_id, [replica.url])
+    following = asyncio.create_task(reader.follow())
+    await reader.until(lambda seen: seen.first_mark("run_recovered", "run_restarted") is not None, "it is taken over")
+    await caller.interrupt(replica, run)
+    await following
+    assert (reader.faults(), reader.outcomes[run.run_id]) == ([], "interrupted")
 
 
 def _unexplained(row: Any) -> list[int]:

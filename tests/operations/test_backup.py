@@ -1,10 +1,9 @@
 """A dump of a database at work, restored: each log is what it was at one moment, and the work goes on from there."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.operations.logs import logs_of
+from tests.operations.logs import logs_of, stopped_after_take_over
 from tests.operations.programs import programs_for, run_program
 from tests.support.fleet import Caller, Replica, eventually, start_fleet
 from tests.support.fleet_reader import Reader
@@ -13,7 +12,7 @@ from tests.support.postgres import connect
 # Compaction and purge while the dump is taken, not an hour and a month later.
 IMPATIENT = {"COMPACT_AFTER_MINUTES": "0.001", "TRASH_RETENTION_DAYS": "0"}
 SHORT = "[[tokens=20 rate=0]]"
-LONG = "[[tokens=500 rate=100]]"
+ENDLESS = "[[tokens=100000 rate=100]]"
 
 
 async def follow(caller: Caller, replica: Replica, session_id: str) -> Reader:
@@ -35,15 +34,15 @@ async def test_what_was_dumped_under_load_is_one_moment_and_goes_on_beside_the_l
     programs = await programs_for(database_url)
     dump = tmp_path / "dump"
     living = await connect(database_url)
-    async with start_fleet(database_url, 2, **IMPATIENT) as fleet, fleet.caller() as caller:
-        first, second = fleet.replicas
-        running = [await caller.start(replica, LONG) for replica in fleet.replicas]
-        await caller.send(first, running[0].session_id, SHORT)
-        later = await caller.start(first, SHORT)
-        gone = await caller.start(first, SHORT)
+    async with start_fleet(database_url, 1, **IMPATIENT) as fleet, fleet.caller() as caller:
+        [replica] = fleet.replicas
+        running = await caller.start(replica, ENDLESS)
+        await caller.send(replica, running.session_id, SHORT)
+        later = await caller.start(replica, SHORT)
+        gone = await caller.start(replica, SHORT)
         for run in (later, gone):
-            await follow(caller, second, run.session_id)
-        reader = Reader(caller.http, running[1].session_id, [first.url])
+            await follow(caller, replica, run.session_id)
+        reader = Reader(caller.http, running.session_id, [replica.url])
         following = asyncio.create_task(reader.follow())
         await reader.has_seen(20)
 
@@ -51,9 +50,9 @@ async def test_what_was_dumped_under_load_is_one_moment_and_goes_on_beside_the_l
         async with looking.transaction(isolation="repeatable_read", readonly=True):
             snapshot = await looking.fetchval("SELECT pg_export_snapshot()")
             then = await logs_of(looking)
-            await caller.send(first, later.session_id, SHORT)
-            beyond = (await follow(caller, second, later.session_id)).last_id
-            await caller.call("DELETE", first, f"/api/sessions/{gone.session_id}")
+            await caller.send(replica, later.session_id, SHORT)
+            beyond = (await follow(caller, replica, later.session_id)).last_id
+            await caller.call("DELETE", replica, f"/api/sessions/{gone.session_id}")
 
             async def removed() -> bool:
                 find = "SELECT count(*) FROM events WHERE chat_session_id = $1 AND type = 'text_delta'"
@@ -65,36 +64,34 @@ async def test_what_was_dumped_under_load_is_one_moment_and_goes_on_beside_the_l
             )
         await looking.close()
 
-        restored = await connect(empty_database_url)
-        async with start_fleet(empty_database_url, 2, wait=False) as other:
-            await eventually(waits_for_its_schema(other[0]), "a replica waits on the empty database")
+        async with start_fleet(empty_database_url, 1, wait=False) as other:
+            [second] = other.replicas
+            await eventually(lambda: waits_for_its_schema(second), "a replica waits on the empty database")
             await run_program(
                 programs / "pg_restore", "--exit-on-error", "--single-transaction", "--no-owner",
                 f"--dbname={empty_database_url}", dump,
             )  # fmt: skip
-            await other.all_ready()
+            await second.ready()
 
-            told = await resumed(caller, other[1], later.session_id, beyond)
+            told = await resumed(caller, second, later.session_id, beyond)
             assert "event: reset" in told
             assert next(line for line in told.splitlines() if line.startswith("id: ")) == "id: 1"
-            for run in running:
-                assert set((await follow(caller, other[1], run.session_id)).outcomes.values()) == {"completed"}
+            await stopped_after_take_over(caller, second, running)
+            restored = await connect(empty_database_url)
             now = await logs_of(restored)
+            await restored.close()
+            assert sorted(log.status for log in then.values()) == ["completed", "completed", "running"]
             for session_id, log in then.items():
-                assert log.unexplained == []
-                assert now[session_id].unexplained == []
+                assert log.unexplained == now[session_id].unexplained == []
                 assert now[session_id].events[: len(log.events)] == log.events
             assert {log.status for log in now.values()} == {"completed"}
-        await restored.close()
 
+        await caller.interrupt(replica, running)
         await following
-        assert (reader.faults(graceful=True), reader.outcomes) == ([], {running[1].run_id: "completed"})
+        assert (reader.faults(graceful=True), reader.outcomes[running.run_id]) == ([], "interrupted")
         assert {log.status for log in (await logs_of(living)).values()} == {"completed"}
     await living.close()
 
 
-def waits_for_its_schema(replica: Replica) -> Callable[[], Awaitable[bool]]:
-    async def waits() -> bool:
-        return await replica.probe("/ready") == (503, {"status": "not_ready", "reason": "migrations"})
-
-    return waits
+async def waits_for_its_schema(replica: Replica) -> bool:
+    return await replica.probe("/ready") == (503, {"status": "not_ready", "reason": "migrations"})

@@ -41,9 +41,9 @@ async def test_each_block_answers_on_a_database_at_work(database_url: str) -> No
         assert await answers("h.last_seq <> coalesce") == ""
         assert (await answers("|| object_id")).startswith(f"{ended.session_id}/")
         assert f"r1,{running.run_id}" in re.sub(r",\d.*?,[tf],", ",", await answers("silent_for"))
-        assert "orphans,r1,t," in await answers("FROM leases")
+        assert "orphans,r1,t," in await answers("l.last_run_at")
         assert ended.session_id in await answers("lower(:'email')")
-        assert f"{ended.run_id},simulated,,completed,1,0," in await answers("r.interrupt_by, r.end_seq")
+        assert f"{ended.run_id},simulated,simulated-1,completed,1,0," in await answers("r.interrupt_by, r.end_seq")
         assert [line.split(",")[2] for line in (await answers("NOT IN ('text_delta'")).splitlines()] == [
             "user_message", "run_started", "message", "usage", "completed",
         ]  # fmt: skip
