@@ -57,7 +57,10 @@ async def test_a_database_goes_back_to_a_moment_between_two_events_and_on_from_t
             result = await asyncio.to_thread(account.run, backup)
             assert result.returncode == 0, result.stdout
             await reader.has_seen(reader.last_id + 10)
-            moment = await connection.fetchval("SELECT clock_timestamp()")
+            async with connection.transaction():
+                # Whoever appends holds the head until it has committed: no event is both before and behind.
+                await connection.execute("SELECT FROM session_heads FOR UPDATE")
+                moment = await connection.fetchval("SELECT clock_timestamp()")
             await reader.has_seen(reader.last_id + 10)
             before, behind = await connection.fetchrow(AROUND, run.session_id, moment)
             assert min(before - 15, behind) > 0
