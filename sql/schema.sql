@@ -30,13 +30,15 @@ CREATE TABLE credentials (
 );
 
 -- Logins. `id` is public; what logs in is a random token of which only HMAC(SESSION_SECRET, token) is kept.
+-- `secret_id` names the secret of several; null if a version stored it that did not say.
 CREATE TABLE sessions (
     id         uuid        PRIMARY KEY,
     token_hash bytea       NOT NULL UNIQUE,
     user_id    uuid        NOT NULL REFERENCES users ON DELETE CASCADE,
     user_agent text,
     created_at timestamptz NOT NULL DEFAULT now(),
-    expires_at timestamptz NOT NULL
+    expires_at timestamptz NOT NULL,
+    secret_id  bytea
 );
 CREATE INDEX sessions_by_user ON sessions (user_id);
 CREATE INDEX sessions_by_expiry ON sessions (expires_at);
@@ -219,4 +221,5 @@ CREATE TABLE leases (
 ) WITH (fillfactor = 50);
 
 INSERT INTO schema_migrations (version, name)
-VALUES (1, 'initial'), (2, 'retention'), (3, 'providers'), (4, 'sharing'), (5, 'files');
+VALUES (1, 'initial'), (2, 'retention'), (3, 'providers'), (4, 'sharing'), (5, 'files'),
+       (6, 'login_secrets');

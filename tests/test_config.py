@@ -7,12 +7,14 @@ import sys
 import tempfile
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from webedt.config import DEVELOPMENT_SECRET, Settings, load_settings
 from webedt.domain.errors import ConfigurationError
+from webedt.services.login_tokens import LoginTokens
 from webedt.services.sealing import Sealer
 
 ROOT = Path(__file__).parents[1]
@@ -91,11 +93,22 @@ def test_production_needs_a_secret_of_32_characters(secret: str) -> None:
     assert secret == "" or secret not in fault
 
 
+def test_several_secrets_are_each_long_enough_in_production_and_none_is_empty_or_twice_there() -> None:
+    production = {**DATABASE, "WEBEDT_ENV": "production"}
+    other = "another-secret-that-is-long-enough"
+    for given in (f"{other},{GOOD_SECRET}", f" {other} ,, {GOOD_SECRET},", f"{other},{GOOD_SECRET},{other}"):
+        assert load_settings({**production, "SESSION_SECRET": given}).secrets == (other, GOOD_SECRET)
+    (fault,) = faults_of({**production, "SESSION_SECRET": f"{GOOD_SECRET},hunter2"})
+    assert fault == "SESSION_SECRET: each of those between commas must have at least 32 characters"
+    (fault,) = faults_of({**production, "SESSION_SECRET": ","})
+    assert fault == "SESSION_SECRET: has nothing but commas"
+
+
 def test_production_takes_a_long_secret_and_never_the_one_of_development() -> None:
     settings = load_settings({**DATABASE, "WEBEDT_ENV": "production", "SESSION_SECRET": GOOD_SECRET})
     assert settings.production
-    assert settings.secret == GOOD_SECRET
-    assert load_settings(DATABASE).secret == DEVELOPMENT_SECRET
+    assert settings.secrets == (GOOD_SECRET,)
+    assert load_settings(DATABASE).secrets == (DEVELOPMENT_SECRET,)
 
 
 def test_node_env_is_accepted_and_webedt_env_goes_first() -> None:
@@ -237,6 +250,30 @@ async def test_check_says_whether_an_older_encryption_key_can_be_dropped(databas
     without = await asyncio.to_thread(run_webedt, "check", DATABASE_URL=database_url, ENCRYPTION_KEY=new)
     assert "1 sealed by the newest key (of ENCRYPTION_KEY), 0 by older ones" in without.stdout
     assert "2 cannot be read" in without.stdout
+
+
+async def test_check_says_whether_an_older_session_secret_can_be_dropped(database_url: str) -> None:
+    old, new, user = "o" * 32, "n" * 32, uuid4()
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute("INSERT INTO users (id, email, password_hash) VALUES ($1, 'a', 'x')", user)
+        ids = [LoginTokens([old]).secret_id, LoginTokens([new]).secret_id, b"unknown!", None]
+        await connection.executemany(
+            "INSERT INTO sessions (id, token_hash, user_id, expires_at, secret_id) "
+            "VALUES (gen_random_uuid(), $2::text::bytea, $1, now() + make_interval(days => $3), $4)",
+            [(user, f"{place} {days}", days, one) for place, one in enumerate(ids) for days in (-1, 1)],
+        )
+    finally:
+        await connection.close()
+    both = await asyncio.to_thread(run_webedt, "check", DATABASE_URL=database_url, SESSION_SECRET=f"{new},{old}")
+    assert [line.split(maxsplit=1)[1] for line in both.stdout.splitlines() if line.startswith("logins ")] == [
+        "1 under the newest SESSION_SECRET, 1 under older ones",
+        "1 not used since a version that did not say under which secret",
+        "1 are not accepted: their SESSION_SECRET is not configured",
+    ]
+    without = await asyncio.to_thread(run_webedt, "check", DATABASE_URL=database_url, SESSION_SECRET=new)
+    assert "1 under the newest SESSION_SECRET, 0 under older ones" in without.stdout
+    assert "2 are not accepted" in without.stdout
 
 
 @pytest.mark.parametrize(

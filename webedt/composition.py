@@ -56,6 +56,7 @@ from webedt.services.files import AFiles, Files
 from webedt.services.fleet_status import AFleetStatus, FleetStatus
 from webedt.services.key_rotation import AKeyRotation, KeyRotation
 from webedt.services.lists import ALists, Lists
+from webedt.services.login_tokens import LoginTokens
 from webedt.services.preferences import APreferences, StoredPreferences
 from webedt.services.provider_choice import AProviderChoice, ProviderChoice
 from webedt.services.remote_sync import ARemoteSync, RemoteSync
@@ -130,10 +131,10 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
     # Replay takes at most half of the pool, so that readers cannot starve those who write.
     provider.register(ATails, Tails(metrics, replay_concurrency=settings.db_pool_max // 2))
     provider.register(AEventWriter, EventWriter(metrics, lease))
-    provider.register(AAuth, Auth(settings.secret, settings.auth_rate_limit_per_minute))
+    provider.register(AAuth, Auth(LoginTokens(settings.secrets), settings.auth_rate_limit_per_minute))
     provider.register(AAccess, Access())
     provider.register(ASessions, Sessions())
-    provider.register(ASharing, Sharing(settings.secret))
+    provider.register(ASharing, Sharing(settings.secrets))
     web = ClaudeWebClient(settings)
     provider.register(AClaudeWebClient, web)
     providers = compose_providers(settings, web)
@@ -187,7 +188,7 @@ def compose_bus(settings: Settings, identity: Identity, metrics: Metrics) -> ABu
         return PostgresBus(identity.instance_id, metrics)
     from webedt.bus.redis import RedisBus  # takes a tenth of a second, for those who use it
 
-    return RedisBus(identity.instance_id, metrics, settings.redis_url, settings.secret)
+    return RedisBus(identity.instance_id, metrics, settings.redis_url, settings.secrets)
 
 
 def compose_providers(settings: Settings, web: AClaudeWebClient) -> list[ExecutionProvider]:
@@ -203,4 +204,4 @@ def compose_providers(settings: Settings, web: AClaudeWebClient) -> list[Executi
 
 def compose_sealer(settings: Settings) -> Sealer:
     """SESSION_SECRET opens too: what it sealed before there was an ENCRYPTION_KEY must not be lost."""
-    return Sealer((*settings.encryption_keys, settings.secret))
+    return Sealer((*settings.encryption_keys, *settings.secrets))

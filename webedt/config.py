@@ -49,8 +49,13 @@ class Settings:
         read.redis_url,
         secret=True,
     )
-    session_secret: str = _setting(
-        "SESSION_SECRET", "The same on all replicas; at least 32 characters. Required in production.", "", secret=True
+    session_secrets: tuple[str, ...] = _setting(
+        "SESSION_SECRET",
+        "The same on all replicas; at least 32 characters. Required in production. Comma-separated: the first signs, "
+        "all are accepted.",
+        (),
+        read.secrets,
+        secret=True,
     )
     environment: str = _setting(
         "WEBEDT_ENV NODE_ENV", "development, test or production.", "development", read.choice(*ENVIRONMENTS)
@@ -276,8 +281,8 @@ class Settings:
         return bool(self.database_direct_url)
 
     @property
-    def secret(self) -> str:
-        return self.session_secret or DEVELOPMENT_SECRET
+    def secrets(self) -> tuple[str, ...]:
+        return self.session_secrets or (DEVELOPMENT_SECRET,)
 
     @property
     def storage_location(self) -> str:
@@ -326,11 +331,12 @@ def load_settings(environ: Mapping[str, str], *, secret_required: bool = True) -
     settings = Settings(**values)
     if not settings.database_url and "DATABASE_URL" not in broken:
         faults.append("DATABASE_URL: is required")
-    secret = settings.session_secret
-    if settings.production and secret_required and not secret:
+    secrets = settings.session_secrets
+    if settings.production and secret_required and not secrets and "SESSION_SECRET" not in broken:
         faults.append(f"SESSION_SECRET: is required in production, at least {MIN_SECRET_LENGTH} characters")
-    elif secret and len(secret) < MIN_SECRET_LENGTH and settings.production:
-        faults.append(f"SESSION_SECRET: must have at least {MIN_SECRET_LENGTH} characters")
+    elif settings.production and any(len(secret) < MIN_SECRET_LENGTH for secret in secrets):
+        which = "each of those between commas must" if len(secrets) > 1 else "must"
+        faults.append(f"SESSION_SECRET: {which} have at least {MIN_SECRET_LENGTH} characters")
     if settings.db_pool_min > settings.db_pool_max:
         faults.append("DB_POOL_MIN: must not be greater than DB_POOL_MAX")
     if bool(settings.claude_agent_id) != bool(settings.claude_environment_id):

@@ -145,6 +145,14 @@ def api_key(value: str) -> str:
     return value
 
 
+def secrets(value: str) -> tuple[str, ...]:
+    """Each once. How long they must be depends on where this is."""
+    secrets = tuple(dict.fromkeys(item.strip() for item in value.split(",") if item.strip()))
+    if not secrets:
+        raise ValueError("has nothing but commas")
+    return secrets
+
+
 def keys(value: str) -> tuple[str, ...]:
     keys = tuple(item.strip() for item in value.split(",") if item.strip())
     if not keys or any(len(key) < MIN_SECRET_LENGTH for key in keys):

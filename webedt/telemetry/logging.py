@@ -18,7 +18,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 from webedt.kernel import AService
 
 SECRET_FIELDS = frozenset(
-    {"password", "token", "authorization", "cookie", "api_key", "secret", "session_secret", "dsn"}
+    {"password", "token", "authorization", "cookie", "api_key", "secret", "session_secret", "session_secrets", "dsn"}
 )
 
 bind_request = bound_contextvars
