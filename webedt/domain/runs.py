@@ -29,6 +29,7 @@ class Accepted(msgspec.Struct, frozen=True):
 class Claim(msgspec.Struct, frozen=True):
     """The right to drive a run: proof is `fence`, which the append compares under the head's lock.
 
+    `traceparent` names the span of the request that accepted its prompt, if that was traced.
     `elapsed_ms`: time since its first attempt began, by the database's clock. `recovered`: it was another's before.
     """
 
@@ -47,3 +48,4 @@ class Claim(msgspec.Struct, frozen=True):
     branch: str | None
     elapsed_ms: float
     recovered: bool
+    traceparent: str | None = None
