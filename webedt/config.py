@@ -303,7 +303,7 @@ class Settings:
     )
     otel_traces_sampler_arg: float = _setting(
         "OTEL_TRACES_SAMPLER_ARG",
-        "The share of them, 0 to 1, for the samplers by ratio.",
+        "The share of traces, 0 to 1, that the samplers by ratio record.",
         1.0,
         read.number(float, 0, 1),
     )

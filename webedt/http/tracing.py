@@ -1,5 +1,5 @@
-"""A span for every request, which its `traceparent` makes part of the caller's trace. Put in place only while tracing is
-on; then around everything else, so that the log lines of a request carry the ids of its trace.
+"""A span for every request, which its `traceparent` makes part of the caller's trace. Put in place only while tracing
+is on; then around everything else, so that the log lines of a request carry the ids of its trace.
 
 A stream's span ends when the stream begins: it may go on for days, and what it sends is no longer this request's work.
 

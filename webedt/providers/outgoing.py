@@ -1,7 +1,7 @@
 """What leaves for an upstream carries the trace on: a `traceparent`, and a span from asking to the head of the answer.
 
 By aiohttp's own hooks, given to the sessions of providers while tracing is on. A span names the host and never the
-path, the query, a header or a body. Requests that belong to no run or request of ours (the leader's sync) carry nothing.
+path, the query, a header or a body. What belongs to no run or request of ours (the leader's sync) carries nothing.
 """
 
 from types import SimpleNamespace
