@@ -38,7 +38,7 @@ TASKS_ALLOWED = {
     "daemon.py": {"_until_told"},
     "http/long_poll.py": {"wait_beyond"},
     "http/updates.py": {"_next"},
-    "kernel/background.py": {"start"},
+    "kernel/background.py": {"_start"},
     "log/replay.py": {"page"},
     "providers/claude_client.py": {"_answered"},
     "services/driver.py": {"_until_stopped"},

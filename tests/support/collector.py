@@ -37,9 +37,9 @@ class Exported:
 
 @dataclass
 class Collector:
-    """`refusing`: every request is answered 503. `silent`: none is answered. `raw` is all that ever came."""
+    """`refusing`: the status that every request is answered with. `silent`: none is. `raw` is all that ever came."""
 
-    refusing: bool = False
+    refusing: int = 0
     silent: bool = False
     url: str = ""
     spans: list[Exported] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Collector:
         if self.silent:
             await asyncio.Event().wait()
         if self.refusing:
-            return web.Response(status=503)
+            return web.Response(status=self.refusing)
         assert request.content_type == "application/x-protobuf"
         plain = gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
         self.raw += plain
@@ -101,7 +101,7 @@ def exported(span: Span, resource: Mapping[str, Any]) -> Exported:
 
 
 @contextlib.asynccontextmanager
-async def collector(**state: bool) -> AsyncIterator[Collector]:
+async def collector(**state: Any) -> AsyncIterator[Collector]:
     collected = Collector(**state)
     application = web.Application(client_max_size=64 * 1024 * 1024)
     application.router.add_post("/v1/traces", collected.traces)

@@ -131,12 +131,11 @@ class Execution(BaseService, AExecution):
 
     async def _start(self, session_id: UUID, judge: Callable[[UUID], Awaitable[Claim | Ended | None]]) -> bool:
         self._starting += 1
-        began_ns = time.time_ns()
         try:
             judged = await judge(session_id)
             if isinstance(judged, Claim):
-                # At once, and not only with the attempt: that of a replica that is killed is never told.
-                self._span("run.claim", judged, began_ns).end()
+                # Of no length, but told at once: the span of an attempt whose replica is killed never ends.
+                self._span("run.claim", judged).end()
                 self._launch(judged)
         except OutcomeUnknown:
             # If it was carried out, the run is ours and undriven: the comparison at the heartbeat finds it.
@@ -170,7 +169,7 @@ class Execution(BaseService, AExecution):
         self._drivers[claim.run_id] = driver
         self._background.start(f"driver-{claim.run_id}", self._drive(driver))
 
-    def _span(self, name: str, claim: Claim, began_ns: int | None = None) -> ASpan:
+    def _span(self, name: str, claim: Claim) -> ASpan:
         """In the trace of the request that accepted the prompt, on whatever replica that was."""
         attributes: dict[str, Attribute] = {
             "webedt.session.id": str(claim.session_id),
@@ -183,7 +182,7 @@ class Execution(BaseService, AExecution):
         if claim.model is not None:
             attributes["webedt.model"] = claim.model
         parent = {} if claim.traceparent is None else {"traceparent": claim.traceparent}
-        return self._tracing.start(name, attributes, parent=parent, began_ns=began_ns)
+        return self._tracing.start(name, attributes, parent=parent)
 
     async def _drive(self, driver: RunDriver) -> None:
         with self._span("run.attempt", driver.claim) as span:

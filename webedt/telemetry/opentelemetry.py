@@ -99,11 +99,15 @@ class OpenTelemetryTracing(BaseService, ATracing):
     ) -> None:
         self._endpoint = endpoint
         self._headers = dict(headers)
-        self._provider = TracerProvider(
-            sampler=_sampler(sampler, ratio), resource=Resource.create(dict(resource)), shutdown_on_exit=False
-        )
-        self._tracer = self._provider.get_tracer("webedt")
+        self._sampler = _sampler(sampler, ratio)
+        self._resource = Resource.create(dict(resource))
         self._propagator = TraceContextTextMapPropagator()
+        self._open()
+
+    def _open(self) -> None:
+        """Spans may be started from now on; they are sent once `initialize` was called."""
+        self._provider = TracerProvider(sampler=self._sampler, resource=self._resource, shutdown_on_exit=False)
+        self._tracer = self._provider.get_tracer("webedt")
 
     async def initialize(self) -> None:
         exporter = Exporter(OTLPSpanExporter(self._endpoint, headers=self._headers), self._endpoint)
@@ -114,9 +118,11 @@ class OpenTelemetryTracing(BaseService, ATracing):
         a collector that hangs is longer than that of whoever stops us."""
         loop = asyncio.get_running_loop()
         flushed = asyncio.Event()
+        provider = self._provider
+        self._open()
 
         def flush() -> None:
-            self._provider.shutdown()
+            provider.shutdown()
             with suppress(RuntimeError):  # too late: the loop is closed
                 loop.call_soon_threadsafe(flushed.set)
 
@@ -139,10 +145,9 @@ class OpenTelemetryTracing(BaseService, ATracing):
         *,
         kind: Kind = "internal",
         parent: Mapping[str, str] | None = None,
-        began_ns: int | None = None,
     ) -> ASpan:
         place = None if parent is None else self._propagator.extract(parent, Context())
-        span = self._tracer.start_span(name, place, KINDS[kind], attributes, start_time=began_ns)
+        span = self._tracer.start_span(name, place, KINDS[kind], attributes)
         return OpenTelemetrySpan(span)
 
 

@@ -74,10 +74,9 @@ class ATracing(AService):
         *,
         kind: Kind = "internal",
         parent: Mapping[str, str] | None = None,
-        began_ns: int | None = None,
     ) -> ASpan:
         """A child of the current span; or, with `parent`, of the span elsewhere that its `traceparent` names, and if
-        it names none that is well-formed, the first of a new trace. `began_ns`: Unix time, if not now."""
+        it names none that is well-formed, the first of a new trace."""
 
 
 class NoSpan(ASpan):
