@@ -200,11 +200,13 @@ def compose_tracing(settings: Settings) -> ATracing:
     from webedt.telemetry.opentelemetry import OpenTelemetryTracing  # takes half a second, for those who use it
 
     resource = {
-        "service.name": settings.otel_service_name,
+        "service.name": "webedt",
         "service.version": settings.build_version or webedt.__version__,
         "service.instance.id": settings.container_id,
         **dict(settings.otel_resource_attributes),
     }
+    if settings.otel_service_name:
+        resource["service.name"] = settings.otel_service_name
     return OpenTelemetryTracing(
         settings.traces_endpoint,
         dict(settings.otel_exporter_otlp_headers),

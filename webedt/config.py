@@ -291,7 +291,7 @@ class Settings:
         OTLP_PROTOCOL,
         read.choice(OTLP_PROTOCOL),
     )
-    otel_service_name: str = _setting("OTEL_SERVICE_NAME", "Name of all replicas together in traces.", "webedt")
+    otel_service_name: str = _setting("OTEL_SERVICE_NAME", "Name of all replicas together in traces, else webedt.", "")
     otel_resource_attributes: tuple[tuple[str, str], ...] = _setting(
         "OTEL_RESOURCE_ATTRIBUTES", "More about this deployment, for its traces: name=value, as above.", (), read.pairs
     )

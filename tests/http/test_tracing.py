@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from tests.http.client import LONG, SHORT, Running, token
 from tests.http.conftest import StartReplica
+from tests.http.wire import Connection
 from tests.support.anthropic_fake import end, fake_anthropic
 from tests.support.anthropic_fake import start as message_start
 from tests.support.anthropic_fake import text as text_block
@@ -97,6 +98,16 @@ async def test_what_a_provider_refuses_fails_its_spans_by_code_and_quotes_nobody
     assert SECRET.encode() not in at.raw
 
 
+async def test_a_deployment_names_itself_and_its_service_as_opentelemetry_has_it(start: StartReplica) -> None:
+    attributes = (("service.name", "of the attributes"), ("deployment.environment.name", "staging"))
+    for name, expected in (("", "of the attributes"), ("of its own", "of its own")):
+        async with traced(start, otel_service_name=name, otel_resource_attributes=attributes) as (app, at):
+            await app.nobody.get("/api/auth/session")
+            await at.one("GET /api/auth/session")
+        assert at.resources[0]["service.name"] == expected
+        assert at.resources[0]["deployment.environment.name"] == "staging"
+
+
 @pytest.mark.parametrize("given", ["", "nonsense", f"00-{'0' * 32}-{CALLER}-01", f"ff-{TRACE}-{CALLER}-01", "x" * 4000])
 async def test_a_malformed_traceparent_is_as_none(start: StartReplica, given: str) -> None:
     async with traced(start) as (app, at):
@@ -141,7 +152,7 @@ async def test_neither_tokens_nor_names_of_files_nor_words_of_prompts_leave(star
         shared = await user.post(f"/api/sessions/{session_id}/share", {})
         link = shared.json()["shareToken"]
         await app.nobody.get(f"/api/shared/{link}?{SECRET}=1", traceparent=SAMPLED)
-        await app.nobody.get(f"/shared/{link}", traceparent=SAMPLED)
+        await app.nobody.get(f"/shared/{link}", traceparent=SAMPLED, tracestate=f"some={SECRET}", baggage=f"a={SECRET}")
         await app.nobody.get(f"/share/{link}", traceparent=SAMPLED)  # mistyped
         await user.ask("PUT", f"/api/sessions/{session_id}/files/{SECRET}.txt", SECRET.encode())
         await user.get(f"/api/sessions/{SECRET}")
@@ -184,6 +195,20 @@ async def test_the_span_of_a_stream_ends_when_it_begins_and_is_not_kept_while_it
         # Connections of the pool hold on to the last that used them, statements to the one that prepared them.
         await eventually(lambda: kept() < 10, "no stream keeps its span")
     assert {span.attributes["http.response.status_code"] for span in ended} == {200}
+
+
+async def test_a_request_whose_client_leaves_is_cancelled_and_has_no_status(start: StartReplica) -> None:
+    async with traced(start) as (app, at):
+        user = await app.register()
+        session = (await user.start(LONG))["sessionId"]
+        async with Connection(app.port) as connection:
+            path = f"/api/sessions/{session}/events?after=100000&wait=30"
+            connection.request("GET", path, dict(user.headers), None, "HTTP/1.1")
+            await eventually(lambda: app.open_streams("poll") == 1, "it waits")
+        span = await at.one("GET /api/sessions/{id}/events")
+    assert (span.failed, span.attributes["error.type"]) == (False, "cancelled")
+    assert span.attributes["webedt.session.id"] == session
+    assert "http.response.status_code" not in span.attributes
 
 
 async def test_a_run_belongs_to_the_trace_of_its_own_prompt_whoever_claims_it(start: StartReplica) -> None:

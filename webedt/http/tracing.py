@@ -39,7 +39,8 @@ def trace_requests(application: web.Application, tracing: ATracing) -> None:
         if route.startswith(OF_SESSION) and (session_id := _uuid(request.match_info["id"])) is not None:
             attributes["webedt.session.id"] = session_id
         name = method if resource is None else f"{method} {route}"
-        with tracing.start(name, attributes, kind="server", parent=request.headers) as span:
+        caller = {"traceparent": request.headers.get("traceparent", "")}
+        with tracing.start(name, attributes, kind="server", parent=caller) as span:
             request[SPAN] = span
             try:
                 response = await handler(request)
