@@ -6,6 +6,7 @@ speak of the same list. Nothing else reads `os.environ` for a setting.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,15 @@ from webedt.domain.errors import ConfigurationError
 ENVIRONMENTS = ("development", "test", "production")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 PROVIDERS = ("simulated", "anthropic", "claude", "openai", "command")
+OTLP_PROTOCOL = "http/protobuf"
+SAMPLERS = (
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+)
 DEVELOPMENT_SECRET = "development-only-secret-that-protects-nothing"  # noqa: S105 - refused in production
 
 
@@ -263,6 +273,47 @@ class Settings:
     aws_secret_access_key: str = _setting("AWS_SECRET_ACCESS_KEY", "With AWS_ACCESS_KEY_ID.", "", secret=True)
     aws_session_token: str = _setting("AWS_SESSION_TOKEN", "With temporary credentials.", "", secret=True)
 
+    otel_exporter_otlp_endpoint: str = _setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "Switches tracing on: a collector that takes OTLP over HTTP, such as http://collector:4318. Traces go to "
+        "/v1/traces below it.",
+        "",
+        read.collector_url,
+    )
+    otel_exporter_otlp_traces_endpoint: str = _setting(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "The same, the whole URL of the place for traces.", "", read.collector_url
+    )
+    otel_exporter_otlp_headers: tuple[tuple[str, str], ...] = _setting(
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS OTEL_EXPORTER_OTLP_HEADERS",
+        "What the collector wants to see, such as a key: name=value, comma-separated, values percent-encoded.",
+        (),
+        read.pairs,
+        secret=True,
+    )
+    otel_exporter_otlp_protocol: str = _setting(
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL OTEL_EXPORTER_OTLP_PROTOCOL",
+        "The one that there is.",
+        OTLP_PROTOCOL,
+        read.choice(OTLP_PROTOCOL),
+    )
+    otel_service_name: str = _setting("OTEL_SERVICE_NAME", "Name of all replicas together in traces, else webedt.", "")
+    otel_resource_attributes: tuple[tuple[str, str], ...] = _setting(
+        "OTEL_RESOURCE_ATTRIBUTES", "More about this deployment, for its traces: name=value, as above.", (), read.pairs
+    )
+    otel_traces_sampler: str = _setting(
+        "OTEL_TRACES_SAMPLER",
+        f"Which traces are recorded: {', '.join(SAMPLERS)}.",
+        "parentbased_always_on",
+        read.choice(*SAMPLERS),
+    )
+    otel_traces_sampler_arg: float = _setting(
+        "OTEL_TRACES_SAMPLER_ARG",
+        "The share of traces, 0 to 1, that the samplers by ratio record.",
+        1.0,
+        read.number(float, 0, 1),
+    )
+    otel_sdk_disabled: bool = _setting("OTEL_SDK_DISABLED", "on: no tracing, whatever else is set.", False, read.switch)
+
     build_commit_sha: str = _setting("BUILD_COMMIT_SHA", "Shown in /health/status.", "unknown")
     build_timestamp: str = _setting("BUILD_TIMESTAMP", "Shown in /health/status.", "unknown")
     build_version: str = _setting("BUILD_VERSION", "Shown in /health/status; the package's version if empty.", "")
@@ -288,6 +339,13 @@ class Settings:
     def storage_location(self) -> str:
         """`storage_url`, or what stands in for it."""
         return self.storage_url or Path(".webedt", "files").absolute().as_uri()
+
+    @property
+    def traces_endpoint(self) -> str:
+        """Where spans are sent; empty: tracing is off."""
+        below = self.otel_exporter_otlp_endpoint.rstrip("/")
+        endpoint = self.otel_exporter_otlp_traces_endpoint or (below and f"{below}/v1/traces")
+        return "" if self.otel_sdk_disabled else endpoint
 
     @property
     def simulated_allowed(self) -> bool:
@@ -351,6 +409,8 @@ def load_settings(environ: Mapping[str, str], *, secret_required: bool = True) -
         faults.append("DEFAULT_PROVIDER: command needs COMMAND_PROVIDER")
     if settings.default_provider == "simulated" and not settings.simulated_allowed:
         faults.append("DEFAULT_PROVIDER: simulated needs SIMULATED_PROVIDER=on in production")
+    if settings.traces_endpoint and find_spec("opentelemetry.sdk") is None:
+        faults.append("OTEL_EXPORTER_OTLP_ENDPOINT: needs webedt[tracing], which is not installed")
     if faults:
         raise ConfigurationError(faults)
     return settings

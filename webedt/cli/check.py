@@ -1,5 +1,5 @@
-"""`webedt check`: is the configuration valid, is the database there and current, can files be kept, who can answer?
-Says what is wrong.
+"""`webedt check`: is the configuration valid, is the database there and current, can files be kept and traces sent, who
+can answer? Says what is wrong.
 """
 
 import argparse
@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import aiohttp
 import asyncpg
 
 from webedt.cli.errors import CommandError
@@ -25,6 +26,7 @@ from webedt.storage.opening import storage_directory
 
 OLDEST_SERVER = 150000
 STORE_SECONDS = 20.0
+COLLECTOR_SECONDS = 5.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,9 +53,12 @@ def run(args: argparse.Namespace) -> int:
     unreached = asyncio.run(_reach_redis(settings.redis_url)) if settings.redis_url else ""
     if settings.redis_url:
         print(f"redis          {unreached or 'ok'}  {_without_secret(settings.redis_url)}")
+    untraced = asyncio.run(_reach_collector(settings)) if settings.traces_endpoint else ""
+    if settings.traces_endpoint:
+        print(f"traces         {untraced or 'ok'}  {settings.traces_endpoint}")
     for line in (*_providers(settings), *_stored_keys(settings, counts.sealed), *_logins(settings, counts.logins)):
         print(line)
-    return 1 if faults or no_files or unreached else 0
+    return 1 if faults or no_files or unreached or untraced else 0
 
 
 @dataclass
@@ -116,6 +121,19 @@ async def _count(connection: Any) -> Counts:
     sealed = await connection.fetch(load_queries("credentials")["count_credentials_by_key"])
     logins = await connection.fetch(load_queries("users")["count_logins_by_secret"])
     return Counts(dict(map(tuple, sealed)), dict(map(tuple, logins)))
+
+
+async def _reach_collector(settings: Settings) -> str:
+    """What is wrong with it, if anything: an export of nothing is a proper one, and an empty message."""
+    headers = {**dict(settings.otel_exporter_otlp_headers), "Content-Type": "application/x-protobuf"}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=COLLECTOR_SECONDS)) as http,
+            http.post(settings.traces_endpoint, data=b"", headers=headers) as answer,
+        ):
+            return "" if answer.status < 300 else f"are refused: {answer.status} {answer.reason}"
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        return f"cannot be sent: {type(error).__name__}"
 
 
 def _providers(settings: Settings) -> Iterator[str]:
