@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -96,3 +98,16 @@ async def test_a_run_at_a_terminal_survives_its_replica_and_is_interrupted_in_th
     assert "run_recovered" in {event["type"] for event in events}
     assert answer.split() == answer_of(events).split()
     assert all(len(line) < 60 for line in answer.splitlines())
+
+
+async def test_a_reader_who_leaves_a_check_early_is_no_error(database_url: str) -> None:
+    # Images run unbuffered, so that the first line may be refused in the middle of the command.
+    read, write = os.pipe()
+    os.close(read)
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "DATABASE_URL": database_url}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "webedt", "check"), stdout=write, stderr=asyncio.subprocess.PIPE, env=environment
+    )
+    os.close(write)
+    assert (await process.communicate())[1].decode() == ""
+    assert process.returncode == 141

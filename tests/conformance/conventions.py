@@ -24,6 +24,13 @@ ROUTES = {
     "/api/sessions/{id}/files": {"get"}, "/api/sessions/{id}/files/{path}": {"get", "put", "delete"},
 }  # fmt: skip
 
+REFUSED = (
+    ("post", "/api/auth/register", "409"), ("post", "/api/auth/login", "401"), ("post", "/api/execute-remote", "404"),
+    ("post", "/api/execute-remote", "409"), ("post", "/api/sessions/{id}/send", "409"),
+    ("post", "/api/sessions/{id}/interrupt", "409"), ("get", "/api/shared/{token}", "410"),
+    ("get", "/api/resume/{id}", "404"), ("get", "/api/resume/{id}", "429"), ("get", "/api/sessions/updates", "503"),
+)  # fmt: skip
+
 
 async def _one_of_each(deployment: Deployment) -> list[Answer]:
     """Answers of many statuses."""
@@ -168,6 +175,15 @@ async def openapi_names_the_routes(deployment: Deployment) -> None:
     for path, methods in ROUTES.items():
         found = document["paths"].get(path, {}).keys()
         expect(methods <= found, f"{path}: {', '.join(sorted(methods))}", sorted(found))
+
+
+@check("openapi", needs_runs=False)
+async def openapi_names_the_refusals(deployment: Deployment) -> None:
+    """The description names by its status what the contract says that an operation refuses."""
+    paths = (await deployment.nobody.get("/api/openapi.json")).expect(200).json()["paths"]
+    for method, path, status in REFUSED:
+        found = paths[path][method]["responses"].keys()
+        expect(status in found, f"{method.upper()} {path}: {status}", sorted(found))
 
 
 # Pages of browsers ----------------------------------------------------------------------------------------------------

@@ -10,16 +10,19 @@ from tests.conformance.spoiling import (
     event,
     field,
     interrupt_whatever_runs,
+    late_caught_up,
     no_expiry,
     no_reject,
     no_wait,
     numbered,
+    one_space_for_keys,
     only_query,
     origin_for_all,
     page_for_unknown,
     problem,
     query_wins,
     resume_fails,
+    said_otherwise,
     same_tag,
     say_200,
     shift_page,
@@ -74,6 +77,9 @@ BROKEN: dict[str, Broken] = {
         event("run_started", lambda block: [block.replace(b'"attempt"', b'"try"')]), ("event-members",)
     ),
     "ends without the terminal event": Broken(Mutation(frames=end_early), ("post-ends-with-its-run",)),
+    "says behind the end that it caught up": Broken(
+        Mutation(frames=late_caught_up), ("nothing-behind-the-end-of-a-run",)
+    ),
     "says failed too seldom": Broken(event("failed", lambda _block: []), ("a-run-that-fails",)),
     "cuts streams off": Broken(Mutation(cut_streams=True), ("replay-equals-live",)),
     "lets streams be cached": Broken(field("Cache-Control", "public, max-age=60"), ("stream-headers",)),
@@ -92,6 +98,7 @@ BROKEN: dict[str, Broken] = {
     "swallows Idempotency-Key": Broken(
         Mutation(request=lambda request: request.drop("Idempotency-Key")), ("same-key-same-run", "twenty-at-once")
     ),
+    "has one space for all keys": Broken(one_space_for_keys(), ("keys-are-per-route",)),
     "queues what should be rejected": Broken(Mutation(request=no_reject), ("a-prompt-that-is-rejected",)),
     "answers an interrupt with 200": Broken(
         status("/interrupt$", 202, 200), ("interrupt-from-another-replica", "interrupt-a-queued-run")
@@ -129,6 +136,10 @@ BROKEN: dict[str, Broken] = {
         status("^/api/shared/", 404, 410), ("a-link-that-is-none", "a-deleted-session-has-no-link")
     ),
     "lets a link last for ever": Broken(Mutation(request=no_expiry), ("a-link-that-expires",)),
+    "does not describe conflicts": Broken(
+        said_otherwise("/api/openapi.json", b'"409"', b'"418"'), ("openapi-names-the-refusals",)
+    ),
+    "counts no connections in use": Broken(said_otherwise("/metrics", b"in_use", b"busy"), ("metrics",)),
     "begins the list without a snapshot": Broken(
         event("snapshot", lambda block: [block.replace(b"snapshot", b"created")]), ("the-list-as-it-changes",)
     ),

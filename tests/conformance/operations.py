@@ -81,6 +81,8 @@ def _judge_samples(text: str) -> None:
     families = set(re.findall(r"^# TYPE (\S+) ", text, re.M))
     missing = [name for name in METRICS if name not in families and name.removesuffix("_total") not in families]
     expect(not missing, "every metric", f"without {', '.join(missing)}")
+    states = set(re.findall(r'^webedt_db_pool_connections\{.*state="(\w+)"', text, re.M))
+    expect({"total", "idle", "in_use"} <= states, "connections that are total, idle and in_use", states)
     for line in text.splitlines():
         if line and not line.startswith("#"):
             sample = SAMPLE.fullmatch(line)

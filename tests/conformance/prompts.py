@@ -67,6 +67,18 @@ async def post_that_waits_in_the_queue(deployment: Deployment) -> None:
     judge_replay(waited.log, whole, (waited.log[0].id or 1) - 1, "as in the log")
 
 
+@check("post-scope")
+async def nothing_behind_the_end_of_a_run(deployment: Deployment) -> None:
+    """The terminal event is the last frame of the POST's stream, also where the run was over before it was asked."""
+    body, key = {"userRequest": BRIEF, "provider": "simulated"}, uuid4().hex
+    for caller in (deployment.here, *deployment.everywhere):
+        async with caller.stream(EXECUTE, body, Idempotency_Key=key) as stream:
+            deployment.note_session(caller, stream.head.get("X-Session-ID"))
+            frames = [frame for frame in await stream.rest() if frame.event]
+        expect(frames[-1].event in TERMINAL, "the terminal event last", frames[-1].raw)
+        expect_equal(events(frames).count("caught_up"), 1, "caught_up before it, times", "caught-up")
+
+
 @check("async")
 async def respond_async(deployment: Deployment) -> None:
     """`Prefer: respond-async` answers 202 with session, run and status, and says where to resume."""

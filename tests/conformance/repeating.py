@@ -96,6 +96,15 @@ async def keys_are_per_user(deployment: Deployment) -> None:
     (await guest.get(mine.session)).problem(404, "strangers")
 
 
+@check("idempotency")
+async def keys_are_per_route(deployment: Deployment) -> None:
+    """A key that began a session is free for a follow-up to it."""
+    key = uuid4().hex
+    run = await _start(deployment, deployment.here, key)
+    answer = await deployment.there.post(f"{run.session}/send", {"message": BRIEF}, Idempotency_Key=key)
+    expect(answer.expect(202).json()["runId"] != run.run_id, "another run", answer.json())
+
+
 @check("idempotency", needs_runs=False)
 async def a_key_that_is_too_long(deployment: Deployment) -> None:
     """A key of more than 200 characters is refused."""

@@ -44,7 +44,8 @@ RULES = {
     "interrupt": 'POST /api/sessions/{id}/interrupt answers 202 `{sessionId, runId, status:"interrupting"}` on any '
     "replica, again for the same run the same; nothing running or queued, or a run that has ended: 409.",
     "queue-goes-on": "The queue goes on after an interrupt.",
-    "idempotency": "Same user, `Idempotency-Key` and body (as JSON): the same run. Another body: 409.",
+    "idempotency": "Same user, `Idempotency-Key` and body (as JSON): the same run. Another body: 409. Keys are "
+    "per user and route.",
     # Everything else
     "problems": "Errors are `application/problem+json` `{type,title,status,code,detail,requestId,errors?}` with the "
     "code of their status.",

@@ -57,6 +57,43 @@ def end_early(request: Request) -> Spoil:
     return lambda block: [] if block is None or (own and b"\nevent: completed\n" in block) else [block]
 
 
+def late_caught_up(request: Request) -> Spoil:
+    """The stream of a POST says behind its end that it has caught up."""
+    held: list[Block] = []
+
+    def spoil(block: Block | None) -> list[Block]:
+        if block is None:
+            return held
+        if request.method == "POST" and b"event: caught_up\n" in block:
+            held.append(block)
+            return []
+        return [block]
+
+    return spoil
+
+
+def one_space_for_keys() -> Mutation:
+    """A key that was used once is another request's on every other route."""
+    used: dict[str, str] = {}
+
+    def refuse(request: Request, answer: Answer) -> None:
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and used.setdefault(key, request.route) != request.route:
+            answer.status = 409
+
+    return Mutation(answer=refuse)
+
+
+def said_otherwise(route: str, before: bytes, after: bytes) -> Mutation:
+    """The answers of a route with other words."""
+
+    def change(request: Request, answer: Answer) -> None:
+        if answer.body and request.route == route:
+            answer.body = answer.body.replace(before, after)
+
+    return Mutation(answer=change)
+
+
 def resume_fails(request: Request, answer: Answer) -> None:
     if request.resumes and "lastEventId=7" in request.path:
         problem = {"type": "urn:x", "title": "Oops", "status": 500, "code": "internal", "detail": "Oops"}

@@ -31,6 +31,17 @@ PROMISED = {
 }  # fmt: skip
 
 
+# Beside what is refused of every operation of its kind (400, 401, 403, 429, 503).
+REFUSED = {
+    ("post", "/api/auth/login"): {401}, ("post", "/api/auth/register"): {409}, ("get", "/api/operations"): {403},
+    ("post", "/api/execute-remote"): {404, 409, 413}, ("post", "/api/sessions/{id}/send"): {404, 409, 413},
+    ("post", "/api/sessions/{id}/interrupt"): {404, 409}, ("patch", "/api/sessions/{id}"): {404, 413},
+    ("get", "/api/shared/{token}"): {404, 410}, ("get", "/api/shared/{token}/events/stream"): {404, 410},
+    ("get", "/api/sessions/{id}/files/{path}"): {404, 416}, ("put", "/api/sessions/{id}/files/{path}"): {409, 413},
+    ("delete", "/api/sessions/{id}/files/{path}"): {404, 409},
+}  # fmt: skip
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def document(app: Running) -> Any:
     answer = await app.nobody.get("/api/openapi.json")
@@ -96,6 +107,11 @@ async def test_the_document_says_what_needs_a_login(app: Running, document: Any)
 def login_only(path: str) -> bool:
     """Login itself answers 401 to a wrong password, which is not what `security` speaks of."""
     return path == "/api/auth/login"
+
+
+async def test_the_document_names_each_refusal_by_its_status(document: Any) -> None:
+    for (method, path), statuses in REFUSED.items():
+        assert document["paths"][path][method]["responses"].keys() >= {str(status) for status in statuses}, path
 
 
 async def test_bodies_and_answers_have_schemas(document: Any) -> None:

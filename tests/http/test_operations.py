@@ -173,6 +173,9 @@ async def test_a_replica_on_an_empty_database_waits_for_its_migrations(empty_dat
             answer = await app.nobody.get("/api/sessions")
             assert (answer.status, answer.code) == (503, "unavailable")
             assert int(answer.head["Retry-After"]) >= 1
+            async with app.nobody.stream("/api/sessions/updates", Accept="text/event-stream") as stream:
+                [only] = await stream.rest()
+            assert only.retry is not None, "and it does not say that it is shutting down"
             status = await app.nobody.get("/health/status")
             assert (status.status, status.json()["status"]) == (503, "unhealthy")
             await migrate(empty_database_url)

@@ -139,6 +139,20 @@ async def test_a_preflight_says_what_an_allowed_origin_may_send(friendly: Runnin
         assert {"POST", "PATCH", "DELETE", "PUT"} <= set(answer.head["Access-Control-Allow-Methods"].split(", "))
 
 
+async def test_a_preflight_allows_every_header_that_an_operation_takes(friendly: Running) -> None:
+    asked = {"Origin": FRIEND, "Access-Control-Request-Method": "PUT"}
+    answer = await friendly.nobody.ask("OPTIONS", "/api/sessions/x/files/y", headers=asked)
+    allowed = answer.head["Access-Control-Allow-Headers"].lower().split(", ")
+    paths = (await friendly.nobody.get("/api/openapi.json")).json()["paths"]
+    parameters = [
+        one for methods in paths.values() for operation in methods.values() for one in operation.get("parameters", [])
+    ]
+    taken = {one["name"].lower() for one in parameters if one["in"] == "header"}
+    assert "if-match" in taken
+    assert taken <= set(allowed)
+    assert "content-range" in answer.head["Access-Control-Expose-Headers"].lower()
+
+
 @pytest.mark.parametrize("origin", ["https://evil.example.com", f"{FRIEND}.evil.com", "http://app.example.com", "null"])
 async def test_other_origins_get_no_leave(friendly: Running, origin: str) -> None:
     asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}

@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         print(f"webedt: {printable(str(error))}", file=sys.stderr)  # servers have a say in it
         return error.exit_status
-    except OutputClosed:
+    except (OutputClosed, BrokenPipeError):
         # Otherwise the interpreter tries to flush once more on its way out, and complains.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OUTPUT_CLOSED

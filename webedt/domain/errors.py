@@ -99,6 +99,10 @@ class Unavailable(AppError):
     title = "Temporarily unavailable"
 
 
+class ShuttingDown(Unavailable):
+    """Of this replica alone: another one answers at once."""
+
+
 class ConfigurationError(Exception):
     """Every fault of the configuration at once; `faults` are lines of `NAME: what is wrong`."""
 

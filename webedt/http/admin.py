@@ -90,7 +90,7 @@ def admin_routes(report: StatusReport, metrics: Metrics, admins: Admins) -> list
         ),
         Route(
             method="GET", path="/api/operations", handler=operations, summary="Status and metrics, for admins",
-            answer=OperationsView,
+            answer=OperationsView, refusals=(403,),
         ),
     ]  # fmt: skip
 

@@ -119,9 +119,12 @@ def auth_routes(services: AuthServices, cookies: Cookies, origins: Origins) -> l
     return [
         Route(
             method="POST", path="/api/auth/register", handler=register, summary="Make an account and log in",
-            body=Register, statuses=(201,), **entrance,
+            body=Register, statuses=(201,), refusals=(409,), **entrance,
         ),
-        Route(method="POST", path="/api/auth/login", handler=login, summary="Log in", body=Login, **entrance),
+        Route(
+            method="POST", path="/api/auth/login", handler=login, summary="Log in", body=Login, refusals=(401,),
+            **entrance,
+        ),
         Route(method="POST", path="/api/auth/logout", handler=logout, summary="Log out", statuses=(204,)),
         Route(
             method="POST", path="/api/auth/logout-all", handler=logout_all, summary="End every login of the user",

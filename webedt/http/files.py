@@ -140,6 +140,7 @@ def file_routes(services: FileServices, transfers: Transfers, metrics: Metrics) 
         ),
         Route(
             method="GET", handler=get, summary="The bytes of a file", statuses=(200, 206, 304),
+            refusals=(416,),
             raw_answers=(*(name.partition(";")[0] for name in INERT_TYPES.values()), OCTETS),
             parameters=(
                 PATH, _header("If-None-Match", "304 if the file still has one of these entity tags."),
@@ -148,14 +149,15 @@ def file_routes(services: FileServices, transfers: Transfers, metrics: Metrics) 
         ),
         Route(
             method="PUT", handler=put, summary="Store a file, new (201) or in place of the one there (200)",
-            raw_body=True, answer=StoredView, statuses=(200, 201),
+            raw_body=True, answer=StoredView, statuses=(200, 201), refusals=(409,),
             parameters=(
                 PATH, MATCH, NONE_MATCH,
                 _header("Content-Digest", "`sha-256=:…:`; other bytes than these are refused (RFC 9530)."),
             ), **one,
         ),
         Route(
-            method="DELETE", handler=delete, summary="Remove a file", statuses=(204,), parameters=(PATH, MATCH), **one
+            method="DELETE", handler=delete, summary="Remove a file", statuses=(204,), refusals=(409,),
+            parameters=(PATH, MATCH), **one,
         ),
     ]  # fmt: skip
 

@@ -138,9 +138,7 @@ class LogStream(EventConnection):
 
     async def _catch_up(self, tail: Tail) -> None:
         while not self._over:
-            if self._run_id is not None and self._end_seq is None:
-                self._end_seq = tail.end_of(self._run_id)
-            goal = tail.position if self._end_seq is None else min(tail.position, self._end_seq)
+            goal = self._goal(tail)
             if self._cursor >= goal:
                 return
             chunk = tail.chunk_after(self._cursor)
@@ -151,6 +149,15 @@ class LogStream(EventConnection):
             else:
                 await self._write_page(tail, goal)
             await self._drained()
+
+    def _goal(self, tail: Tail) -> int:
+        """How far to go now. The terminal event of a run is the last word of its stream: `caught_up` comes before it,
+        also where the run was over first."""
+        if self._run_id is not None and self._end_seq is None:
+            self._end_seq = tail.end_of(self._run_id)
+        if self._end_seq is None:
+            return tail.position
+        return min(tail.position, self._end_seq if self._caught_up else self._end_seq - 1)
 
     async def _write_page(self, tail: Tail, goal: int) -> None:
         try:

@@ -37,6 +37,10 @@ REFUSALS = {
     401: "`unauthenticated`: a login is needed",
     403: "`forbidden`: this page may not act with the user's cookie",
     404: "`not_found`: there is no such thing, or it is somebody else's",
+    409: "`conflict`: not in the state that this is in",
+    410: "`gone`: it was here, and is over",
+    413: "`payload_too_large`: more than may be sent",
+    416: "`range_not_satisfiable`: there is nothing in this range",
     429: "`rate_limited`: too many; `Retry-After` says when to ask again",
     503: "`unavailable`: not now; `Retry-After` says when to ask again",
 }
@@ -154,10 +158,11 @@ def _refusals(route: Route) -> list[int]:
         401: route.access is Access.USER,
         403: route.access is not Access.PUBLIC and not route.safe,
         404: "{" in route.path,
+        413: route.body is not None or route.raw_body,
         429: route.streams or route.access is Access.ENTRANCE,
         503: route.needs_database,
     }
-    return [status for status, holds in reasons.items() if holds]
+    return sorted({status for status, holds in reasons.items() if holds} | {*route.refusals})
 
 
 def _problem(description: str) -> dict[str, Any]:

@@ -12,9 +12,13 @@ from aiohttp import web
 from webedt.config_values import Network
 from webedt.domain.errors import FieldError, InvalidRequest
 
-EXPOSED = "X-Session-ID, X-Run-ID, Location, X-Request-ID, X-Container-ID, Retry-After, ETag, Preference-Applied"
+EXPOSED = (
+    "X-Session-ID, X-Run-ID, Location, X-Request-ID, X-Container-ID, Retry-After, ETag, Preference-Applied, "
+    "Content-Disposition, Content-Range, Repr-Digest"
+)
 ALLOWED_HEADERS = (
-    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, Traceparent, Tracestate, X-Request-ID"
+    "Authorization, Content-Digest, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Last-Event-ID, "
+    "Prefer, Range, Traceparent, Tracestate, X-Request-ID"
 )
 ALLOWED_METHODS = "GET, POST, PUT, PATCH, DELETE"
 PREFLIGHT_SECONDS = "600"

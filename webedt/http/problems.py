@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from webedt.domain.errors import AppError, MethodNotAllowed, RangeNotSatisfiable, RateLimited, Unavailable
+from webedt.domain.errors import AppError, MethodNotAllowed, RangeNotSatisfiable, RateLimited, ShuttingDown, Unavailable
 from webedt.domain.frames import MEDIA_TYPE as SSE_MEDIA_TYPE
 from webedt.domain.frames import draining_frames, retry_frame
 
@@ -41,8 +41,10 @@ def bearable(request: web.BaseRequest, error: AppError) -> web.Response | None:
     if request.method != "GET" or SSE_MEDIA_TYPE not in request.headers.get("Accept", ""):
         return None
     match error:
-        case Unavailable():
+        case ShuttingDown():
             return web.Response(body=draining_frames(), headers=SSE_HEADERS)
+        case Unavailable():
+            return web.Response(body=retry_frame(), headers=SSE_HEADERS)
         case RateLimited():
             return web.Response(body=retry_frame(*REFUSED_RETRY_MS), headers=SSE_HEADERS)
     return None

@@ -31,6 +31,7 @@ class Parameter:
 @dataclass(frozen=True, kw_only=True)
 class Route:
     """`body` and `answer` are msgspec types; `media_type` of an answer that is not JSON; `statuses` beside errors.
+    `refusals`: statuses of errors that nothing else here tells of.
     `events`: what an event stream may send. `raw_answers`: what else the bytes may be that are answered.
     `raw_body`: the body is bytes that the handler reads by itself; it also says when they may come (100 Continue).
     `takes_slashes`: the last part of the path is all that follows.
@@ -55,6 +56,7 @@ class Route:
     raw_answers: Sequence[str] = ()
     takes_slashes: bool = False
     statuses: Sequence[int] = (200,)
+    refusals: Sequence[int] = ()
     parameters: Sequence[Parameter] = ()
     documented: bool = True
 

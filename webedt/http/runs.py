@@ -150,15 +150,15 @@ def run_routes(services: StreamServices) -> list[Route]:
         Route(
             method="POST", path="/api/execute-remote", handler=execute, summary="Start a run and stream its events",
             body=Execute, answer=AcceptedView, media_type="text/event-stream", statuses=(200, 202), streams=True,
-            events=LOG_EVENTS, parameters=(IDEMPOTENCY_KEY, PREFER),
+            refusals=(404, 409), events=LOG_EVENTS, parameters=(IDEMPOTENCY_KEY, PREFER),
         ),
         Route(
             method="POST", path="/api/sessions/{id}/send", handler=send, summary="Send a follow-up prompt",
-            body=Send, answer=SentView, statuses=(202,), parameters=(IDEMPOTENCY_KEY,),
+            body=Send, answer=SentView, statuses=(202,), refusals=(409,), parameters=(IDEMPOTENCY_KEY,),
         ),
         Route(
             method="POST", path="/api/sessions/{id}/interrupt", handler=interrupt, summary="Interrupt a run",
-            body=Interrupt, body_required=False, answer=InterruptView, statuses=(202,),
+            body=Interrupt, body_required=False, answer=InterruptView, statuses=(202,), refusals=(409,),
         ),
     ]  # fmt: skip
 

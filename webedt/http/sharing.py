@@ -85,12 +85,12 @@ def sharing_routes(services: SharingServices, origins: Origins) -> list[Route]:
         ),
         Route(
             method="GET", path="/api/shared/{token}", handler=look, summary="The session of a link",
-            access=Access.PUBLIC, answer=SharedAnswer, parameters=(TOKEN,),
+            access=Access.PUBLIC, answer=SharedAnswer, refusals=(410,), parameters=(TOKEN,),
         ),
         Route(
             method="GET", path="/api/shared/{token}/events/stream", handler=follow,
             summary="Replay the session of a link, then follow over later runs", access=Access.PUBLIC, streams=True,
-            media_type="text/event-stream", events=LOG_EVENTS, parameters=(TOKEN, *LAST_EVENT_ID),
+            media_type="text/event-stream", refusals=(410,), events=LOG_EVENTS, parameters=(TOKEN, *LAST_EVENT_ID),
         ),
     ]  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from uuid import UUID
 
 from webedt.bus.interface import ABus, Topic
-from webedt.domain.errors import RateLimited, Unavailable
+from webedt.domain.errors import RateLimited, ShuttingDown
 from webedt.domain.users import PassHolder
 from webedt.kernel import AService, Background, BaseService
 from webedt.services.access import AAccess
@@ -53,7 +53,7 @@ class AStreams(AService):
     def admitted(self, who: PassHolder) -> AbstractContextManager["Place"]:
         """Count one stream of the user's, or of the share link's, for a block, which begins before the stream does:
         many that come at once are all counted. A stream that outlives the block has the place `hold` it. Raises
-        `Unavailable` while draining and `RateLimited` when the user or the link has too many."""
+        `ShuttingDown` while draining and `RateLimited` when the user or the link has too many."""
 
     @abstractmethod
     def opened(self, stream: OpenStream, who: PassHolder, kind: str) -> AbstractContextManager[None]:
@@ -128,7 +128,7 @@ class Streams(BaseService, AStreams):
     def count_in(self, holder_id: UUID) -> None:
         if self._draining:
             self._metrics.streams_refused.inc(1, "draining")
-            raise Unavailable("This replica is shutting down; ask again.", retry_after_seconds=1)
+            raise ShuttingDown("This replica is shutting down; ask again.", retry_after_seconds=1)
         if self._held[holder_id] >= self._max_per_holder:
             self._metrics.streams_refused.inc(1, "limit")
             raise RateLimited(f"At most {self._max_per_holder} streams at a time.", retry_after_seconds=5)
