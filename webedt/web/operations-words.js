@@ -30,7 +30,7 @@ export function healthWords({ status, listener, upstreams, instances, container 
 }
 
 export const reachedWords = (seen, instances) => (instances > seen
-  ? `Figures of ${seen} of ${instances} replicas: the others have not answered lately.`
+  ? `Figures of ${seen} of ${instances} replicas: of those that answered this page lately.`
   : `Figures of ${plural(seen, 'replica')}.`);
 
 export const stateWords = ({ draining, isLeader }) => [draining ? 'draining' : 'serving', isLeader && 'leads the cleanup'].filter(Boolean).join(', ');
