@@ -1,4 +1,4 @@
-"""What a user does with sessions, in one tab, and what another tab shows of it: names, favorites, the trash, links, files."""
+"""What a user does with sessions, and what another tab shows of it: names, favorites, the trash, links, files."""
 
 import re
 from pathlib import Path
