@@ -21,6 +21,7 @@ PASTE = """async (field) => {
   field.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
 }"""
 STEPS = "[...document.querySelectorAll('#transcript .items > *')].map((step) => step.innerText.split('\\n')[0])"
+BEING_WRITTEN = "document.querySelectorAll('#transcript .message[aria-busy]').length"
 MOVING = "document.getAnimations().filter(({ playState }) => playState === 'running').length"
 
 
@@ -59,6 +60,7 @@ async def test_the_steps_of_an_answer_stand_in_their_order_while_it_comes_and_wh
     await browser.start("Step by step")
     await browser.reads("All is well.")
     assert await browser.page.evaluate(STEPS) == steps
+    assert await browser.page.evaluate(BEING_WRITTEN) == 1
     go_on.set()
     await browser.sees_status("Completed")
     assert await browser.page.evaluate(STEPS) == steps
