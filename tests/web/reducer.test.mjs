@@ -239,6 +239,22 @@ test('when a tool and a run began and ended is known of what came live only', ()
   assert.deepEqual([old.startedAt, old.items[0].startedAt, old.items[0].result.endedAt], [undefined, undefined, undefined]);
 });
 
+test('a message of thousands of steps is taken in a moment', () => {
+  const log = [prompt(1)];
+  const content = [];
+  for (let step = 0; step < 5000; step += 1) {
+    log.push(delta(log.length + 1, `step ${step}`), event(log.length + 2, 'tool_use', { messageId: 'm1', toolUseId: `t${step}`, name: 'x', input: {} }));
+    content.push({ type: 'text', text: `step ${step}` }, { type: 'tool_use', id: `t${step}`, name: 'x', input: {} });
+  }
+  log.push(event(log.length + 1, 'message', { messageId: 'm1', role: 'assistant', content, replacesFrom: 2 }));
+  const begun = performance.now();
+  let state = EMPTY;
+  for (let at = 0; at < log.length; at += 1000) state = reduceAll(state, log.slice(at, at + 1000));
+  assert.ok(performance.now() - begun < 2000, `${performance.now() - begun} ms`);
+  assert.equal(items(state).length, 10000);
+  assert.deepEqual(items(state).slice(-2).map(({ kind }) => kind), ['message', 'tool']);
+});
+
 test('20,000 events of any kind are taken in a moment', () => {
   const kinds = {
     deltas: (id) => delta(id, 'abcdef'),

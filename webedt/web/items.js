@@ -17,23 +17,13 @@ export function editItem(run, key, edit) {
   return place < 0 ? null : edit.ownIn(edit.ownIn(run, 'items'), place);
 }
 
-export function takeItem(run, key, edit) {
-  const place = placeOf(run, key);
-  if (place < 0) return;
-  edit.ownIn(run, 'items').splice(place, 1);
-  edit.ownIn(run, 'keys').delete(key);
-}
-
 export function keepItems(run, isKept) {
   run.items = run.items.filter(isKept);
   run.keys = new Set(run.items.map(({ key }) => key));
 }
 
-const toolKey = (toolUseId) => `tool ${toolUseId}`;
-export const placeOfTool = (run, toolUseId) => placeOf(run, toolKey(toolUseId));
-
 function tool(run, toolUseId, at, facts, edit) {
-  const key = toolKey(toolUseId);
+  const key = `tool ${toolUseId}`;
   const old = editItem(run, key, edit);
   if (old) Object.assign(old, facts);
   else putItem(run, { kind: 'tool', key, toolUseId, at, result: null, ...facts }, edit);

@@ -1,22 +1,18 @@
 // The messages of a run: grown by deltas, finished by one `message` event. The run is the caller's to change.
 // A message that calls tools and goes on is several items: what it says before a call stands above it, the rest below.
+// `run.sections` has the number of the last of them; a message that is not in it is one item.
 import { blocksOf, callOf, partsOf } from './content.js';
-import { editItem, keepItems, placeOf, placeOfTool, putItem, takeItem } from './items.js';
+import { editItem, keepItems, placeOf, putItem } from './items.js';
 
 const keyOf = (messageId, section) => (section ? `message ${messageId} ${section}` : `message ${messageId}`);
-
-function lastSection(run, messageId) {
-  let section = 0;
-  while (run.keys.has(keyOf(messageId, section + 1))) section += 1;
-  return section;
-}
+const lastSection = (run, messageId) => run.sections[keyOf(messageId)] ?? 0;
 
 export function addDelta(run, type, { messageId, text }, id, edit) {
   const section = lastSection(run, messageId);
   const key = keyOf(messageId, section);
   const last = run.items[placeOf(run, key)];
-  if (!last) putItem(run, newItem(messageId, 0, id, [{ type, text }]), edit);
-  else if (last.isCut) putItem(run, newItem(messageId, section + 1, id, [{ type, text }]), edit);
+  if (last?.isCut) edit.ownIn(run, 'sections')[keyOf(messageId)] = section + 1;
+  if (!last || last.isCut) putItem(run, newItem(messageId, lastSection(run, messageId), id, [{ type, text }]), edit);
   else if (!last.done) grow(edit.ownIn(editItem(run, key, edit), 'parts'), type, text, edit);
 }
 
@@ -33,16 +29,25 @@ export function cut(run, messageId, edit) {
 
 // A message stands where its first delta stood, also when the log no longer holds that delta.
 export function finish(run, { messageId, role, content, replacesFrom }, id, edit) {
-  const at = replacesFrom ?? run.items[placeOf(run, keyOf(messageId, 0))]?.at ?? id;
-  for (let section = lastSection(run, messageId); section >= 0; section -= 1) takeItem(run, keyOf(messageId, section), edit);
-  sectionsOf(run, content, at).forEach((section, number) =>
-    putItem(run, { ...newItem(messageId, number, section.at, section.parts), done: true, role }, edit));
+  const begun = run.items[placeOf(run, keyOf(messageId))]?.at;
+  const at = replacesFrom ?? begun ?? id;
+  const items = edit.ownIn(run, 'items');
+  const keys = edit.ownIn(run, 'keys');
+  const later = items.splice(items.findLastIndex((item) => item.at < Math.min(at, begun ?? at)) + 1);
+  const others = later.filter((item) => item.kind !== 'message' || item.messageId !== messageId);
+  const calls = new Map(others.filter(({ kind }) => kind === 'tool').map((call) => [call.toolUseId, call]));
+  const said = sectionsOf(content, at, calls).map((section, number) => ({ ...newItem(messageId, number, section.at, section.parts), done: true, role }));
+  for (let section = lastSection(run, messageId); section >= 0; section -= 1) keys.delete(keyOf(messageId, section));
+  for (const { key } of said) keys.add(key);
+  if (lastSection(run, messageId) !== said.length - 1) edit.ownIn(run, 'sections')[keyOf(messageId)] = said.length - 1;
+  for (const item of [...others, ...said].sort((one, other) => one.at - other.at)) items.push(item);
 }
 
-function sectionsOf(run, content, at) {
+// What is said behind a call begins where the call does, and so stands behind it.
+function sectionsOf(content, at, calls) {
   const sections = [{ at, blocks: [] }];
   for (const block of blocksOf(content)) {
-    const call = run.items[placeOfTool(run, callOf(block))];
+    const call = calls.get(callOf(block));
     if (call) sections.push({ at: call.at, blocks: [] });
     else sections.at(-1).blocks.push(block);
   }
@@ -55,6 +60,7 @@ function sectionsOf(run, content, at) {
 export function dropUnfinished(run) {
   const whole = new Set(run.items.filter((item) => item.done).map((item) => item.messageId));
   keepItems(run, (item) => item.kind === 'note' || whole.has(item.messageId));
+  run.sections = Object.fromEntries(Object.entries(run.sections).filter(([key]) => run.keys.has(key)));
 }
 
 const newItem = (messageId, section, at, parts) => ({ kind: 'message', key: keyOf(messageId, section), messageId, at, parts, done: false });

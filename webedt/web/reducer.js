@@ -60,7 +60,7 @@ function runOf(state, runId, at, edit) {
   const runs = edit.ownIn(state, 'runs');
   const place = runs.findLastIndex((run) => run.runId === runId);
   if (place >= 0) return edit.ownIn(runs, place);
-  const run = edit.own({ runId, at, status: 'queued', prompt: [], items: [], keys: new Set(), usage: null });
+  const run = edit.own({ runId, at, status: 'queued', prompt: [], items: [], keys: new Set(), sections: {}, usage: null });
   runs.push(run);
   return run;
 }
