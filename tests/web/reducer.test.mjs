@@ -12,6 +12,8 @@ const prompt = (id, text = 'do it', runId = 'r1') => ({ id, type: 'user_message'
 const started = (id, runId = 'r1') => ({ id, type: 'run_started', data: { runId, attempt: 1, provider: 'simulated', model: 'm', container: 'a' } });
 
 const items = (state) => state.runs.flatMap((run) => run.items);
+// Of this process alone: how much else the machine has to do says nothing about us.
+const cpuMs = () => process.cpuUsage().user / 1000;
 const texts = (state) => items(state).filter((item) => item.kind === 'message').map((item) => item.parts.map((part) => part.text).join('|'));
 
 test('deltas of one message grow one text', () => {
@@ -247,10 +249,10 @@ test('a message of thousands of steps is taken in a moment', () => {
     content.push({ type: 'text', text: `step ${step}` }, { type: 'tool_use', id: `t${step}`, name: 'x', input: {} });
   }
   log.push(event(log.length + 1, 'message', { messageId: 'm1', role: 'assistant', content, replacesFrom: 2 }));
-  const begun = performance.now();
+  const begun = cpuMs();
   let state = EMPTY;
   for (let at = 0; at < log.length; at += 1000) state = reduceAll(state, log.slice(at, at + 1000));
-  assert.ok(performance.now() - begun < 2000, `${performance.now() - begun} ms`);
+  assert.ok(cpuMs() - begun < 2000, `${cpuMs() - begun} ms`);
   assert.equal(items(state).length, 10000);
   assert.deepEqual(items(state).slice(-2).map(({ kind }) => kind), ['message', 'tool']);
 });
@@ -264,10 +266,10 @@ test('20,000 events of any kind are taken in a moment', () => {
   };
   for (const [name, make] of Object.entries(kinds)) {
     const log = Array.from({ length: 20000 }, (_, i) => make(i + 1));
-    const begun = performance.now();
+    const begun = cpuMs();
     let state = EMPTY;
     for (let at = 0; at < log.length; at += 1000) state = reduceAll(state, log.slice(at, at + 1000));
     assert.equal(state.lastId, 20000);
-    assert.ok(performance.now() - begun < 2000, `${name} took ${performance.now() - begun} ms`);
+    assert.ok(cpuMs() - begun < 2000, `${name} took ${cpuMs() - begun} ms`);
   }
 });
