@@ -6,14 +6,17 @@ import zlib
 
 from playwright.async_api import Page
 
-# A browser reads the picture and says it in the numbers of its palette: the most frequent colours, and for each other
-# one the nearest of them.
+# A browser reads the picture and says it in the numbers of its palette: the most frequent colours that differ, and for
+# each other one the nearest of them.
 INDEXED = """async (png) => {
   const picture = await createImageBitmap(await (await fetch(`data:image/png;base64,${png}`)).blob());
   const { width, height } = picture;
   const context = new OffscreenCanvas(width, height).getContext('2d');
   context.drawImage(picture, 0, 0);
   const { data } = context.getImageData(0, 0, width, height);
+  const ALIKE = 48; // or shades of grey would take the place of a colour that few pixels have
+  const square = (a, b, shift) => ((a >> shift & 255) - (b >> shift & 255)) ** 2;
+  const away = (a, b) => square(a, b, 16) + square(a, b, 8) + square(a, b, 0);
   const pixels = new Uint32Array(width * height);
   const counts = new Map();
   for (let i = 0; i < pixels.length; i++) {
@@ -21,11 +24,12 @@ INDEXED = """async (png) => {
     counts.set(pixels[i], (counts.get(pixels[i]) ?? 0) + 1);
   }
   const colors = [...counts].sort((a, b) => b[1] - a[1] || a[0] - b[0]).map(([color]) => color);
-  const palette = colors.slice(0, 256);
+  const palette = [];
+  for (const color of colors) {
+    if (palette.length < 256 && palette.every((other) => away(color, other) > ALIKE)) palette.push(color);
+  }
   const numbers = new Map(palette.map((color, number) => [color, number]));
-  const square = (a, b, shift) => ((a >> shift & 255) - (b >> shift & 255)) ** 2;
-  const away = (a, b) => square(a, b, 16) + square(a, b, 8) + square(a, b, 0);
-  for (const color of colors.slice(256)) {
+  for (const color of colors.filter((one) => !numbers.has(one))) {
     let nearest = 0;
     for (let i = 1; i < palette.length; i++) if (away(color, palette[i]) < away(color, palette[nearest])) nearest = i;
     numbers.set(color, nearest);

@@ -89,6 +89,8 @@ async def test_every_tab_and_device_of_a_user_shows_the_same_and_a_stranger_sees
     await stranger.sees_no_sessions()
     await stranger.open(session_id)
     await stranger.sees_there_is_no_such_session()
+    for needs_a_session in ("Files", "Share", "Send"):
+        await expect(stranger.page.get_by_role("button", name=needs_a_session, exact=True)).to_be_hidden()
     assert "Ishmael" not in await stranger.page.content()
 
 

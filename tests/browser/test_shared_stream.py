@@ -3,16 +3,17 @@ no event lost and none twice in any of them, whatever happens to the tab that ho
 
 import functools
 import json
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import argon2
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page
 
 from tests.http.client import Client, Running, running, token
+from tests.support.browser import launched
+from tests.support.chromium import MISSING, find_chromium, must_be_there
 from tests.support.postgres import DatabaseServer
 from tests.support.waiting import eventually
 from webedt.config import Settings
@@ -40,15 +41,11 @@ FOLLOW = """async ([token, path, answerMs]) => {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def own_chromium() -> AsyncIterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
+    program = find_chromium()
     if program is None:
-        pytest.skip("no Chromium")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        try:
-            yield browser
-        finally:
-            await browser.close()
+        (pytest.fail if must_be_there() else pytest.skip)(MISSING)
+    async with launched(program) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")

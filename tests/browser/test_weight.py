@@ -18,6 +18,9 @@ LOADED = """[...performance.getEntriesByType('navigation'), ...performance.getEn
   .reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0)"""
 MANY = 10_000
 MANY_MS = 60_000
+# Characters of the longest text that is laid out as one, and so anew with each word that is added to it.
+LAID_OUT_AS_ONE = """() => Math.max(...[...document.querySelectorAll('.markdown p, .markdown .stretch')]
+  .filter((node) => !node.querySelector('.stretch')).map((node) => node.textContent.length))"""
 OBSERVE = """
 window.__shifts = [];
 window.__long = [];
@@ -76,4 +79,5 @@ async def test_a_session_of_ten_thousand_events_opens(open_browser: OpenBrowser,
     last_words = re.compile(r"\s+".join(map(re.escape, answer.split()[-8:])))
     await expect(browser.conversation).to_contain_text(last_words, timeout=MANY_MS)
     assert " ".join(answer.split()) in await browser.text()
+    assert 1000 < await browser.page.evaluate(LAID_OUT_AS_ONE) < 5000
     print("long tasks (ms):", await browser.page.evaluate("window.__long"))

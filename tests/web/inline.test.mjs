@@ -51,7 +51,7 @@ for (const address of hostile) {
     for (const text of [`[a](${address})`, `[a](<${address}>)`, `![a](${address})`, `<${address}>`, `[a]( ${address} "t")`, address]) {
       const hrefs = JSON.stringify(parseInline(text)).match(/"href":"[^"]*"/g) ?? [];
       for (const href of hrefs) assert.match(href, /^"href":"(https?:\/\/|mailto:)/, text);
-      if (address.includes('script')) assert.deepEqual(hrefs, []);
+      if (address.includes('script') || text.startsWith('[a]')) assert.deepEqual(hrefs, [], text);
     }
   });
 }

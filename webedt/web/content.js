@@ -13,6 +13,8 @@ const partOf = {
 };
 // Of a tool of whatever kind (mcp_tool_use, web_search_tool_result): it has an event of its own.
 const isOfTool = (type) => /(^|_)tool_(use|result)$/.test(type);
+// The id of the call whose place in a message this block holds, or null.
+export const callOf = ({ type, id }) => (/(^|_)tool_use$/.test(type) ? id : null);
 
 export function partsOf(content) {
   const parts = [];

@@ -2,6 +2,7 @@
 import { element } from './dom.js';
 import { parseInline } from './inline.js';
 import { placedChildren } from './placed.js';
+import { stretchesOf } from './stretches.js';
 
 const TAGS = { strong: 'strong', em: 'em', del: 'del' };
 
@@ -13,7 +14,8 @@ export function inlineInto(container) {
     const now = `${isOpen} ${text}`;
     if (now === shown) return;
     shown = now;
-    show(parseInline(text, isOpen));
+    const stretches = stretchesOf(parseInline(text, isOpen));
+    show(stretches.length > 1 ? stretches.map((children) => ({ type: 'stretch', children })) : stretches[0]);
   };
 }
 
@@ -28,6 +30,11 @@ export function growText(node, text) {
 }
 
 const views = {
+  stretch() {
+    const node = element('span', 'stretch');
+    const show = nodesInto(node);
+    return { node, update: ({ children }) => show(children) };
+  },
   text() {
     const node = new Text();
     return { node, update: ({ text }) => growText(node, text) };

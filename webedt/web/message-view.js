@@ -11,7 +11,7 @@ export function messageView() {
   return {
     node,
     update(item, run) {
-      const isOpen = !item.done && run.status === 'running';
+      const isOpen = !item.done && !item.isCut && run.status === 'running';
       node.toggleAttribute('data-open', isOpen);
       node.ariaBusy = isOpen ? 'true' : null; // read aloud as a whole, not word by word
       show(item.parts, isOpen);

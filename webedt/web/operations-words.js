@@ -15,8 +15,8 @@ export const TILES = [
   ['Open streams', 'streams', ({ streams }) => numberWords(streams), () => 'readers and lists', 4],
   ['Commit time, 95 %', 'commitMs', ({ commitMs }) => msWords(commitMs), ({ commitMedian }) => `median ${msWords(commitMedian)}`, 5],
   ['Delivery time, 95 %', 'deliveryMs', ({ deliveryMs }) => msWords(deliveryMs), ({ deliveryMedian }) => `median ${msWords(deliveryMedian)}`, 5],
-  ['Pool in use', 'inUse', ({ inUse, connections }) => `${inUse} of ${connections}`, ({ waiting, databaseMs }) => `${waiting} waiting · database ${msWords(databaseMs)}`, 4],
-  ['Recoveries', 'recovered', ({ recovered }) => numberWords(recovered), () => 'runs taken over since start', 1],
+  ['Pool in use', 'inUse', ({ inUse, connections }) => `${inUse} of ${connections}`, ({ waiting, databaseMs }) => `${waiting} waiting · query ${msWords(databaseMs)}`, 4],
+  ['Recoveries', 'recovered', ({ recovered }) => numberWords(recovered), () => 'taken over since start', 1],
 ];
 
 export function healthWords({ status, listener, upstreams, instances, container }) {
@@ -30,7 +30,7 @@ export function healthWords({ status, listener, upstreams, instances, container 
 }
 
 export const reachedWords = (seen, instances) => (instances > seen
-  ? `Figures of ${seen} of ${instances} replicas: the others have not answered lately.`
+  ? `Figures of ${seen} of ${instances} replicas: of those that answered this page lately.`
   : `Figures of ${plural(seen, 'replica')}.`);
 
 export const stateWords = ({ draining, isLeader }) => [draining ? 'draining' : 'serving', isLeader && 'leads the cleanup'].filter(Boolean).join(', ');

@@ -3,7 +3,7 @@
 // Many events at once copy each list once, not once an event: a long log would take quadratic time otherwise.
 import { blocksOf } from './content.js';
 import { addNote, addToolResult, addToolUse } from './items.js';
-import { addDelta, dropUnfinished, finish } from './messages.js';
+import { addDelta, cut, dropUnfinished, finish } from './messages.js';
 import { editor } from './editor.js';
 
 export const EMPTY = Object.freeze({ lastId: 0, runs: Object.freeze([]) });
@@ -17,7 +17,10 @@ const onRun = {
   text_delta: (run, data, id, edit) => addDelta(run, 'text', data, id, edit),
   thinking_delta: (run, data, id, edit) => addDelta(run, 'thinking', data, id, edit),
   message: finish,
-  tool_use: addToolUse,
+  tool_use(run, data, id, edit, seenAt) {
+    cut(run, data.messageId, edit);
+    addToolUse(run, data, id, edit, seenAt);
+  },
   tool_result: addToolResult,
   usage: (run, data) => { run.usage = addUsage(run.usage, data); },
   run_restarted(run, data, id, edit) {
@@ -57,7 +60,7 @@ function runOf(state, runId, at, edit) {
   const runs = edit.ownIn(state, 'runs');
   const place = runs.findLastIndex((run) => run.runId === runId);
   if (place >= 0) return edit.ownIn(runs, place);
-  const run = edit.own({ runId, at, status: 'queued', prompt: [], items: [], keys: new Set(), usage: null });
+  const run = edit.own({ runId, at, status: 'queued', prompt: [], items: [], keys: new Set(), sections: {}, usage: null });
   runs.push(run);
   return run;
 }

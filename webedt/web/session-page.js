@@ -88,15 +88,18 @@ export function openSession(id, { onRefusal }) {
     if (refusal.status === 404) leaveWith('There is no such session, or it is not yours.');
     return refusal.status === 404 || onRefusal(refusal);
   }
+  // What needs a session is there with it.
+  function showThatItIsThere(isThere) {
+    byId('gone').hidden = isThere;
+    for (const node of [form, byId('files'), byId('share')]) node.hidden = !isThere;
+  }
   function leaveWith(words) {
     setText(byId('gone'), words);
-    byId('gone').hidden = false;
-    form.hidden = true;
+    showThatItIsThere(false);
     header.showSession({ title: 'Not found', status: null });
   }
 
-  byId('gone').hidden = true;
-  form.hidden = false;
+  showThatItIsThere(true);
   notice('');
   byId('interrupt').onclick = () => stopRun(activeRun(talk.state)?.runId);
   byId('session').onclick = ({ target }) => {

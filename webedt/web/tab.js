@@ -29,7 +29,8 @@ export function turnTab(title, id = null) {
 }
 
 function draw() {
-  document.title = tabTitle(shown, wasActive);
+  const words = tabTitle(shown, wasActive);
+  if (document.title !== words) document.title = words;
   const icon = document.querySelector('link[rel=icon]');
   const url = iconUrl(shown.status, wasActive);
   if (icon.href !== url) icon.href = url;
