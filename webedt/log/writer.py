@@ -66,6 +66,8 @@ class EventWriter(BaseService, AEventWriter):
                 "writer",
                 command_timeout_seconds=self._answer_timeout,
                 lock_timeout=str(LOCK_TIMEOUT_MS),
+                # Left to itself, PostgreSQL plans an append of a few events anew each time, for more than it costs.
+                plan_cache_mode="force_generic_plan",
             ),
             max_backoff_seconds=1.0,
         )
