@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from tests.bench.bench import Bench, bench
 from tests.bench.buses import bus, replicas
+from tests.bench.costs import costs
 from tests.bench.fan_out import fan_out
 from tests.bench.figures import Figure
+from tests.bench.fleet import fleet
 from tests.bench.growth import growth
 from tests.bench.idle import idle
 from tests.bench.ingest import ingest
@@ -24,13 +26,15 @@ WORKLOADS: Mapping[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "reconnect": reconnect,
     "replicas": replicas,
     "bus": bus,
+    "fleet": fleet,
     "process": process,
     "ingest": ingest,
     "growth": growth,
+    "costs": costs,
     "providers": providers,
 }
 # These measure code of ours in this very process: it keeps its garbage collector.
-IN_PROCESS = ("ingest", "growth", "providers")
+IN_PROCESS = ("ingest", "growth", "costs", "providers")
 
 
 async def measure(server_url: str, only: Sequence[str], *, sizes: int) -> list[Figure]:
