@@ -12,6 +12,7 @@ from tests.bench.growth import growth
 from tests.bench.idle import idle
 from tests.bench.ingest import ingest
 from tests.bench.live import live
+from tests.bench.partitions import partitions
 from tests.bench.process import process
 from tests.bench.providers import providers
 from tests.bench.readers import without_garbage_collection
@@ -30,11 +31,12 @@ WORKLOADS: Mapping[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "process": process,
     "ingest": ingest,
     "growth": growth,
+    "partitions": partitions,
     "costs": costs,
     "providers": providers,
 }
 # These measure code of ours in this very process: it keeps its garbage collector.
-IN_PROCESS = ("ingest", "growth", "costs", "providers")
+IN_PROCESS = ("ingest", "growth", "partitions", "costs", "providers")
 
 
 async def measure(server_url: str, only: Sequence[str], *, sizes: int) -> list[Figure]:

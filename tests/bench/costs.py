@@ -4,6 +4,8 @@ CPU is that of the backend which carries the statement out, and of this process,
 """
 
 import asyncio
+import contextlib
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,14 +13,23 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import psutil
+from redis.asyncio import Redis
 
 from tests.bench.bench import Bench, claimed_run, delta, make_user
-from tests.bench.buses import cpu_seconds
+from tests.bench.buses import backends, cpu_seconds
 from tests.bench.figures import Figure
 from tests.bench.server import TICK_SECONDS, database
+from tests.support.redis_server import redis_server
 from webedt.bus.interface import Topic
 from webedt.bus.signals import Signal, decode, encode
+from webedt.composition import compose_services
+from webedt.config import Settings
+from webedt.database.interface import ADatabase
 from webedt.database.sql import load_queries
+from webedt.fleet.identity import Identity
+from webedt.log.chunks import Chunk, TailKey
+from webedt.log.tails import ATails
+from webedt.telemetry.metrics import Metrics
 
 SESSIONS = 10_000
 LARGE_SESSIONS = 50
@@ -26,7 +37,6 @@ LARGE_EVENTS_EACH = 4
 CONNECTIONS = (1, 4, 16, 64)
 LISTENERS = (1, 16)
 PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan"}
-PAGE = (2000, 256 * 1024, True)  # rows, bytes, deltas: as tails read
 
 
 class Spent(NamedTuple):
@@ -44,10 +54,11 @@ async def costs(bench: Bench) -> list[Figure]:
         try:
             return [
                 *await _appends(connection, bench),
-                *await _reads(connection, bench),
+                *await _reads(url, connection, bench),
                 *await _sweeps(connection, bench),
                 *await _notifications(url, connection, bench),
                 *await _commits_at_once(url, connection, bench),
+                *await _publishing(bench),
             ]
         finally:
             await connection.close()
@@ -57,8 +68,8 @@ async def _appends(connection: Any, bench: Bench) -> list[Figure]:
     user_id = await make_user(connection)
     runs = [await claimed_run(connection, user_id) for _ in range(LARGE_SESSIONS)]
     appender = Appender(connection, runs)
-    one = await _spent(connection, bench.size(3000), lambda: appender.append(1, 1))
-    large = await _spent(connection, bench.size(500), lambda: appender.append(LARGE_SESSIONS, LARGE_EVENTS_EACH))
+    one = await spent(connection, bench.size(3000), lambda: appender.append(1, 1))
+    large = await spent(connection, bench.size(500), lambda: appender.append(LARGE_SESSIONS, LARGE_EVENTS_EACH))
     events = LARGE_SESSIONS * LARGE_EVENTS_EACH
     return [
         Figure("costs", "append of one event: PostgreSQL", one.database_us, "µs"),
@@ -69,16 +80,34 @@ async def _appends(connection: Any, bench: Bench) -> list[Figure]:
     ]
 
 
-async def _reads(connection: Any, bench: Bench) -> list[Figure]:
-    user_id = await make_user(connection)
-    run = await claimed_run(connection, user_id)
+async def _reads(url: str, connection: Any, bench: Bench) -> list[Figure]:
+    """As a replica does it: a task, a connection out of the pool, the answer into the tail."""
+    run = await claimed_run(connection, await make_user(connection))
     await Appender(connection, [run]).append(1, 1)
-    read = await connection.prepare(load_queries("events")["read_tail"])
-    spent = await _spent(connection, bench.size(5000), lambda: read.fetchrow(run[0], 0, *PAGE))
+    settings = Settings(database_url=url, environment="test", log_level="error")
+    provider = compose_services(settings, Identity(uuid4(), "bench"), Metrics("bench"))
+    await provider.initialize()
+    try:
+        await provider.get(ADatabase).wait_until_ready()
+        tail = provider.get(ATails).open(TailKey(run[0], deltas=True), Nobody())
+        await tail.refresh()
+        taken = await spent(connection, bench.size(3000), tail.refresh, backends=await backends(connection))
+    finally:
+        await provider.reset()
     return [
-        Figure("costs", "read of a tail, one event behind: PostgreSQL", spent.database_us, "µs"),
-        Figure("costs", "read of a tail, one event behind: replica", spent.client_us, "µs"),
+        Figure("costs", "read of a tail: PostgreSQL", taken.database_us, "µs"),
+        Figure("costs", "read of a tail: replica", taken.client_us, "µs"),
     ]
+
+
+class Nobody:
+    """A reader that is told nothing."""
+
+    def push(self, _chunk: Chunk) -> bool:
+        return True
+
+    def wake(self) -> None:
+        pass
 
 
 async def _sweeps(connection: Any, bench: Bench) -> list[Figure]:
@@ -113,22 +142,22 @@ async def _sweeps(connection: Any, bench: Bench) -> list[Figure]:
     await connection.execute("ANALYZE")
     figures = []
     abandoned = await connection.prepare(load_queries("runs")["find_abandoned"])
-    spent = await _spent(
+    taken = await spent(
         connection,
         bench.size(50, least=2),
         lambda: abandoned.fetch(1e9, ids[0], [], ["simulated"], [], 20),
     )
-    figures.append(Figure("costs", "look for abandoned runs: PostgreSQL", spent.database_us / count, "µs/running"))
+    figures.append(Figure("costs", "look for abandoned runs: PostgreSQL", taken.database_us / count, "µs/running"))
     for name, file, query in (
         ("tails", "events", "compare_positions"),
         ("logins", "access", "find_valid_passes"),
         ("lists", "sessions", "list_changed_users"),
     ):
         statement = await connection.prepare(load_queries(file)[query])
-        spent = await _spent(connection, bench.size(50, least=2), lambda ask=statement: ask.fetch(ids))
+        taken = await spent(connection, bench.size(50, least=2), lambda ask=statement: ask.fetch(ids))
         figures += [
-            Figure("costs", f"sweep of {name}: PostgreSQL", spent.database_us / count, "µs/one"),
-            Figure("costs", f"sweep of {name}: replica", spent.client_us / count, "µs/one"),
+            Figure("costs", f"sweep of {name}: PostgreSQL", taken.database_us / count, "µs/one"),
+            Figure("costs", f"sweep of {name}: replica", taken.client_us / count, "µs/one"),
         ]
     return figures
 
@@ -156,7 +185,7 @@ async def _notifications(url: str, connection: Any, bench: Bench) -> list[Figure
                 for _ in range(count):
                     await heard.acquire()
 
-            spent = await _spent(connection, bench.size(1000), notify, also=listeners)
+            taken = await spent(connection, bench.size(1000), notify, also=listeners)
             each = max(1, bench.size(2000) // count)
             started = time.perf_counter()
             await asyncio.gather(*(_repeat(lambda by=by: notify(by), each) for by in notifiers))
@@ -165,11 +194,46 @@ async def _notifications(url: str, connection: Any, bench: Bench) -> list[Figure
             for one in (*listeners, *notifiers):
                 await one.close()
         figures += [
-            Figure("costs", f"NOTIFY, {count} listening: PostgreSQL", spent.database_us, "µs"),
-            Figure("costs", f"NOTIFY, {count} listening: all that hear", spent.client_us, "µs"),
+            Figure("costs", f"NOTIFY, {count} listening: PostgreSQL", taken.database_us, "µs"),
+            Figure("costs", f"NOTIFY, {count} listening: all that hear", taken.client_us, "µs"),
             Figure("costs", f"NOTIFY, {count} listening, as many notifying", rate, "/s"),
         ]
     return figures
+
+
+async def _publishing(bench: Bench) -> list[Figure]:
+    """A signal through Redis, to so many replicas: it has one core for all of them."""
+    try:
+        with redis_server() as redis:
+            return [
+                await _published(redis.url, redis.process, count, bench.size(20_000 // min(4, count)))
+                for count in LISTENERS
+            ]
+    except FileNotFoundError:
+        print("no redis-server is installed: nothing is measured with it", file=sys.stderr)
+        return []
+
+
+async def _published(url: str, process: psutil.Process, subscribers: int, messages: int) -> Figure:
+    async with contextlib.AsyncExitStack() as stack:
+        client = await stack.enter_async_context(Redis.from_url(url))
+        heard = []
+        for _ in range(subscribers):
+            subscriber = await stack.enter_async_context(client.pubsub())
+            await subscriber.subscribe("bench")
+            await subscriber.get_message(timeout=5)
+            heard.append(subscriber)
+        before = cpu_seconds([process])
+        for at in range(0, messages, 100):
+            async with client.pipeline(transaction=False) as pipeline:
+                for _ in range(min(100, messages - at)):
+                    pipeline.publish("bench", b"x" * 500)
+                await pipeline.execute()
+            for subscriber in heard:
+                for _ in range(min(100, messages - at)):
+                    await subscriber.get_message(ignore_subscribe_messages=True, timeout=5)
+        cpu = max(TICK_SECONDS, cpu_seconds([process]) - before)
+    return Figure("costs", f"PUBLISH to {subscribers}: Redis", cpu / messages * 1e6, "µs")
 
 
 async def _commits_at_once(url: str, connection: Any, bench: Bench) -> list[Figure]:
@@ -196,15 +260,22 @@ async def _repeat(work: Callable[[], Awaitable[Any]], times: int) -> None:
         await work()
 
 
-async def _spent(connection: Any, times: int, work: Callable[[], Awaitable[Any]], also: Sequence[Any] = ()) -> Spent:
-    """What one of so many turns costs the backends of the connections, this process, and the clock."""
+async def spent(
+    connection: Any,
+    times: int,
+    work: Callable[[], Awaitable[Any]],
+    also: Sequence[Any] = (),
+    backends: Sequence[psutil.Process] = (),
+) -> Spent:
+    """What one of so many turns costs this process, the clock, and the backends: those of the connections, if no others
+    are named."""
     pids = [await one.fetchval("SELECT pg_backend_pid()") for one in (connection, *also)]
-    backends = [psutil.Process(pid) for pid in pids]
+    processes = list(backends) or [psutil.Process(pid) for pid in pids]
     await _repeat(work, max(1, min(10, times)))  # plans and caches
-    before, client, wall = cpu_seconds(backends), time.process_time(), time.perf_counter()
+    before, client, wall = cpu_seconds(processes), time.process_time(), time.perf_counter()
     await _repeat(work, times)
     taken = (
-        max(TICK_SECONDS, cpu_seconds(backends) - before),
+        max(TICK_SECONDS, cpu_seconds(processes) - before),
         time.process_time() - client,
         time.perf_counter() - wall,
     )
