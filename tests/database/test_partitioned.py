@@ -275,20 +275,20 @@ def was_read(node: dict[str, Any]) -> bool:
     )
 
 
-@pytest.mark.parametrize("name", ["read_page", "read_tail", "read_json_page"])
-async def test_a_statement_that_a_pool_keeps_prepared_still_reads_one_partition(filled: Any, name: str) -> None:
+async def test_a_statement_that_a_pool_keeps_prepared_still_reads_one_partition(filled: Any) -> None:
     """By the sixth time PostgreSQL may have made a plan for any session: it is pruned when it is carried out."""
     await filled.execute("SET plan_cache_mode = auto")
-    text = QUERIES["events", name]
-    statement = await filled.prepare(text)
     sessions: list[UUID] = [row["id"] for row in await filled.fetch("SELECT id FROM chat_sessions LIMIT 8")]
-    arguments: tuple[Any, ...] = (0, 4, 100, 1 << 20, True) if name == "read_page" else (0, 100, 1 << 20, True)
-    if name == "read_json_page":
-        arguments = arguments[:-1]
-    before = await scans(filled)
-    for session_id in sessions:
-        await statement.fetchrow(session_id, *arguments)
-    assert await scans(filled) - before == len(sessions)
+    for name, arguments in (
+        ("read_page", (0, 4, 100, 1 << 20, True)),
+        ("read_tail", (0, 100, 1 << 20, True)),
+        ("read_json_page", (0, 100, 1 << 20)),
+    ):
+        statement = await filled.prepare(QUERIES["events", name])
+        before = await scans(filled)
+        for session_id in sessions:
+            await statement.fetchrow(session_id, *arguments)
+        assert await scans(filled) - before == len(sessions), name
 
 
 async def scans(connection: Any) -> int:
