@@ -216,7 +216,7 @@ WITH head AS (
 UPDATE runs r
 SET owner = NULL, handovers = handovers + 1
 FROM head
-WHERE r.chat_session_id = head.chat_session_id AND r.id = $2
+WHERE r.chat_session_id = $1 AND r.id = $2 -- by the parameter, which divides `runs` before anything is read
 RETURNING r.id;
 
 -- name: read_fence

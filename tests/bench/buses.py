@@ -69,11 +69,11 @@ async def _fleet(bench: Bench, size: int, redis_url: str) -> AsyncIterator[list[
             fleet.append(await stack.enter_async_context(server(url, bench.http, **ELSEWHERE, **settings)))
             fleet[-1].headers = fleet[0].headers
         for one in fleet:
-            await _settled(bench, one, "redis" if redis_url else "postgres")
+            await settled(bench, one, "redis" if redis_url else "postgres")
         yield fleet
 
 
-async def _settled(bench: Bench, one: Server, way: str) -> None:
+async def settled(bench: Bench, one: Server, way: str) -> None:
     """Signals go that way alone; in the smallest form, that way at all."""
     async with asyncio.timeout(SETTLED_SECONDS):
         while True:
@@ -107,14 +107,14 @@ async def _measure(
     everybody = [one for of_session in opened for one in of_session]
     await all_begun(everybody)
     servers = [one.process for one in fleet]
-    database = await _backends(connection)
-    before = [_cpu_seconds([one]) for one in servers] + [_cpu_seconds(database), _cpu_seconds([redis] if redis else [])]
+    database = await backends(connection)
+    before = [cpu_seconds([one]) for one in servers] + [cpu_seconds(database), cpu_seconds([redis] if redis else [])]
     reads = [await _log_reads(bench, one) for one in reading]
     prompt = {"message": f"[[tokens={tokens} rate={RATE} size=8]]"}
-    await asyncio.gather(*(_say(bench, writing, session_id, prompt) for session_id in ids))
+    await asyncio.gather(*(say(bench, writing, session_id, prompt) for session_id in ids))
     last = first + tokens + FRAMING_EVENTS
     await all_at(everybody, last)
-    after = [_cpu_seconds([one]) for one in servers] + [_cpu_seconds(database), _cpu_seconds([redis] if redis else [])]
+    after = [cpu_seconds([one]) for one in servers] + [cpu_seconds(database), cpu_seconds([redis] if redis else [])]
     spent = [max(TICK_SECONDS, end - begin) for begin, end in zip(before, after, strict=True)]
     read = sum([await _log_reads(bench, one) for one in reading]) - sum(reads)
     close(everybody)
@@ -140,7 +140,7 @@ async def _measure(
     return figures
 
 
-async def _say(bench: Bench, writing: Server, session_id: str, prompt: dict[str, str]) -> None:
+async def say(bench: Bench, writing: Server, session_id: str, prompt: dict[str, str]) -> None:
     url = f"{writing.url}/api/sessions/{session_id}/send"
     async with bench.http.post(url, json=prompt, headers=writing.headers) as answer:
         answer.raise_for_status()
@@ -152,14 +152,14 @@ async def _log_reads(bench: Bench, one: Server) -> float:
     return sum(map(float, found))
 
 
-async def _backends(connection: Any) -> list[psutil.Process]:
+async def backends(connection: Any) -> list[psutil.Process]:
     """The processes of this database, if they are on this machine, its background workers left out."""
     rows = await connection.fetch("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
     local = os.environ.get("BENCH_DATABASE_URL", "@127.0.0.1").rsplit("@", 1)[-1].startswith(("127.0.0.1", "localhost"))
     return [psutil.Process(row["pid"]) for row in rows if local and psutil.pid_exists(row["pid"])]
 
 
-def _cpu_seconds(processes: list[psutil.Process]) -> float:
+def cpu_seconds(processes: list[psutil.Process]) -> float:
     """Of those that still run."""
     total = 0.0
     for process in processes:

@@ -4,12 +4,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from tests.bench.bench import Bench, bench
 from tests.bench.buses import bus, replicas
+from tests.bench.costs import costs
 from tests.bench.fan_out import fan_out
 from tests.bench.figures import Figure
+from tests.bench.fleet import fleet
 from tests.bench.growth import growth
 from tests.bench.idle import idle
 from tests.bench.ingest import ingest
 from tests.bench.live import live
+from tests.bench.partitions import partitions
 from tests.bench.process import process
 from tests.bench.providers import providers
 from tests.bench.readers import without_garbage_collection
@@ -25,14 +28,17 @@ WORKLOADS: Mapping[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "reconnect": reconnect,
     "replicas": replicas,
     "bus": bus,
+    "fleet": fleet,
     "process": process,
     "tracing": tracing,
     "ingest": ingest,
     "growth": growth,
+    "partitions": partitions,
+    "costs": costs,
     "providers": providers,
 }
 # These measure code of ours in this very process: it keeps its garbage collector.
-IN_PROCESS = ("ingest", "growth", "providers")
+IN_PROCESS = ("ingest", "growth", "partitions", "costs", "providers")
 
 
 async def measure(server_url: str, only: Sequence[str], *, sizes: int) -> list[Figure]:

@@ -44,9 +44,9 @@ async def growth(bench: Bench) -> list[Figure]:
 async def _growth(url: str, connection: Any, bench: Bench) -> list[Figure]:
     user_id = await make_user(connection)
     events, appended = bench.size(EVENTS), bench.size(APPENDED)
-    before = await _look(connection, await _fill(connection, user_id, SMALL))
+    before = await _look(connection, await fill_sessions(connection, user_id, SMALL))
     rate_before, _wal = await append_rate(url, connection, user_id, appended)
-    many = await _fill(connection, user_id, events // EVENTS_EACH)
+    many = await fill_sessions(connection, user_id, events // EVENTS_EACH)
     after = await _look(connection, many)
     rate_after, _wal = await append_rate(url, connection, user_id, appended)
     size = await connection.fetchval("SELECT pg_total_relation_size('events') / 1024.0 / 1024 / 1024")
@@ -66,7 +66,7 @@ async def _growth(url: str, connection: Any, bench: Bench) -> list[Figure]:
     ]
 
 
-async def _fill(connection: Any, user_id: UUID, sessions: int) -> Sequence[UUID]:
+async def fill_sessions(connection: Any, user_id: UUID, sessions: int) -> Sequence[UUID]:
     """Ended sessions with 1,000 events each, in batches that a server with little memory takes well."""
     made: list[UUID] = []
     for at in range(0, sessions, 500):

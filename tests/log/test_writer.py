@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.support.log_harness import (
+    EVENTS,
     RUNS,
     WRITER_NAME,
     Claimed,
@@ -46,6 +47,16 @@ async def append(producer: RunLog, run: Claimed, *parts: str) -> None:
 
 
 # Group commit --------------------------------------------------------------------------------------------------------
+
+
+async def test_an_append_is_planned_once_however_small_it_is(log: LogDatabase, replica: LogReplica) -> None:
+    run = await log.new_claim()
+    producer = replica.open(run)
+    for number in range(20):
+        await append(producer, run, str(number))
+    writing = await replica.writer._link.get()
+    plans = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1"
+    assert [tuple(row) for row in await writing.fetch(plans, EVENTS["append_batch"])] == [(20, 0)]
 
 
 async def test_many_runs_are_written_in_order_and_share_commits(log: LogDatabase, replica: LogReplica) -> None:

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -13,6 +15,7 @@ import asyncpg
 from webedt.database.migrations import migrate
 
 PLACE_SECONDS = 30.0
+PARTITION_LOG = Path(__file__).parents[2] / "sql" / "optional" / "partition_log.sql"
 
 
 async def connect(url: str, **options: Any) -> Any:
@@ -50,10 +53,16 @@ class DatabaseServer:
             await self._execute(f'DROP DATABASE "{self.prefix}{name}" WITH (FORCE)')
 
     async def make_template(self) -> None:
-        """Create and migrate the template, in place of one whose migration failed."""
+        """Create and migrate the template, in place of one whose migration failed.
+
+        `TEST_PARTITIONED=1`: its log in partitions."""
         await self._execute(f'DROP DATABASE IF EXISTS "{self.template}"')
         await self._execute(f'CREATE DATABASE "{self.template}" TEMPLATE template0')
         await migrate(self._url_of(self.template))
+        if os.environ.get("TEST_PARTITIONED") == "1":
+            connection = await connect(self._url_of(self.template))
+            await connection.execute(PARTITION_LOG.read_text())
+            await connection.close()
 
     async def drop_all(self) -> None:
         """Drop everything that this run made."""

@@ -36,7 +36,8 @@ from webedt.telemetry.metrics import Metrics
 
 MAX_BATCH_EVENTS = 4000
 MAX_BATCH_BYTES = 4 * 1024 * 1024
-LOCK_TIMEOUT_MS = 800
+# Milliseconds. Left to itself, PostgreSQL plans an append of a few events anew each time, for more than it costs.
+SERVER_SETTINGS = {"lock_timeout": "800", "plan_cache_mode": "force_generic_plan"}
 ANSWER_TIMEOUT_SECONDS = 20.0
 SKIPPED_AGAIN_SECONDS = 0.004
 MAX_SKIPPED_SECONDS = 0.25
@@ -61,12 +62,7 @@ class EventWriter(BaseService, AEventWriter):
         self._bus = self.services.get(ABus)
         self._link = DedicatedConnection(
             "writer",
-            partial(
-                database.connect,
-                "writer",
-                command_timeout_seconds=self._answer_timeout,
-                lock_timeout=str(LOCK_TIMEOUT_MS),
-            ),
+            partial(database.connect, "writer", command_timeout_seconds=self._answer_timeout, **SERVER_SETTINGS),
             max_backoff_seconds=1.0,
         )
         self._background.start("event-writer", self._write_for_ever(self._link))
