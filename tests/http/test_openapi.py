@@ -19,6 +19,12 @@ async def test_the_document_and_the_answers_agree(app: Running, tmp_path: Path) 
     user, leaver = await app.register(), new_email()
     other = await app.register(leaver)
     session_id, busy_session_id = await user.finish(SHORT), (await user.start(LONG))["sessionId"]
+    # What it makes up depends on the constants of modules that it happens to import: that it finds a file is not left
+    # to that. In a session of its own, for it deletes the others.
+    file_session_id = await user.finish(SHORT)
+    await user.ask("PUT", f"/api/sessions/{file_session_id}/files/notes.txt", b"to be found")
+    (tmp_path / "file-sessions.txt").write_text(f'"{file_session_id}"\n')
+    (tmp_path / "files.txt").write_text('"notes.txt"\n')
     (tmp_path / "sessions.txt").write_text(f'"{session_id}"\n')
     (tmp_path / "busy-sessions.txt").write_text(f'"{busy_session_id}"\n')
     # Of a session that the user cannot delete.
