@@ -13,6 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.http.client import Client, Running, running, token
+from tests.support.pooling import settings_to
 from tests.support.postgres import DatabaseServer
 from tests.support.waiting import eventually
 from webedt.config import Settings
@@ -65,7 +66,7 @@ async def server(
 ) -> AsyncIterator[Running]:
     async with database_server.database(next(database_names), template=database_server.template) as url:
         settings = Settings(
-            database_url=url,
+            **settings_to(url),
             environment="test",
             container_id="replica",
             log_level="error",

@@ -15,7 +15,8 @@ import aiohttp
 import pytest
 
 from tests.deploy.names import NameServer
-from tests.support.fleet import Fleet, Replica, eventually, free_port
+from tests.support.fleet import Fleet, Replica, eventually
+from tests.support.ports import free_port
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "haproxy" / "haproxy.cfg"
 

@@ -11,8 +11,8 @@ import pytest
 from yarl import URL
 
 from tests.deploy.balancer import CONFIGURATION, AddressedFleet, Balancer, balanced, haproxy, name_server
-from tests.support.fleet import free_port
 from tests.support.fleet_reader import Reader, decoded
+from tests.support.ports import free_port
 from webedt.config import Settings
 
 DRAIN_SECONDS = 1.5

@@ -6,9 +6,7 @@ Nothing here outlives the process that started it: the kernel kills a replica, a
 import asyncio
 import contextlib
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,13 +19,14 @@ from uuid import uuid4
 
 import aiohttp
 
+from tests.support.pooling import environment_to
+from tests.support.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 SECRET = "a-secret-that-all-replicas-of-a-test-share"
 PASSWORD = "correct horse battery staple"
 LOOK_SECONDS = 0.02
 READY_SECONDS = 60.0
-# Below the range that the kernel takes ports of outgoing connections from, so that none takes a stopped replica's.
-PORTS = range(20000, 32000)
 
 # Runs in the child before the program: dies with its parent, however that dies. PR_SET_PDEATHSIG outlives execv.
 LEASH = """
@@ -44,19 +43,6 @@ def leashed(*arguments: str) -> list[str]:
     if sys.platform != "linux":
         return [sys.executable, *arguments]
     return [sys.executable, "-c", LEASH, str(os.getpid()), *arguments]
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    while True:
-        port = random.choice(PORTS)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 async def eventually(condition: Callable[[], Awaitable[Any] | Any], what: str, seconds: float = 30.0) -> Any:
@@ -178,7 +164,7 @@ class Fleet:
                 free_port(),
                 {
                     **inherited,
-                    "DATABASE_URL": url,
+                    **environment_to(url),
                     "WEBEDT_ENV": "test",
                     "SESSION_SECRET": SECRET,
                     "HOST": "127.0.0.1",
