@@ -22,9 +22,7 @@ ENDLESS = "[[tokens=100000 rate=50 size=4 seed=5]]"
 @pytest.fixture
 async def fleet(database_url: str, tmp_path: Path) -> AsyncIterator[AddressedFleet]:
     haproxy()
-    fleet = AddressedFleet(
-        tmp_path, database_url, 3, LB_DRAIN_DELAY_SECONDS=f"{DRAIN_SECONDS:g}", TRUSTED_PROXIES="127.0.0.0/8"
-    )
+    fleet = AddressedFleet(tmp_path, [database_url] * 3, 2.0, {"LB_DRAIN_DELAY_SECONDS": f"{DRAIN_SECONDS:g}"})
     try:
         for replica in fleet.replicas:
             replica.start()

@@ -65,7 +65,8 @@ class Replica:
     def __init__(self, name: str, port: int, environment: Mapping[str, str], logs: Path) -> None:
         self.name = name
         self.port = port
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = self.own_url = f"http://127.0.0.1:{self.port}"
+        """Where it is asked, and where it is asked about itself: the two differ behind a balancer."""
         self._environment = {**environment, "CONTAINER_ID": name, "PORT": str(self.port)}
         self._log = logs / f"{name}-{port}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -128,7 +129,7 @@ class Replica:
         try:
             async with (
                 aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http,
-                http.get(self.url + path) as answer,
+                http.get(self.own_url + path) as answer,
             ):
                 return answer.status, await answer.json(content_type=None)
         except (aiohttp.ClientError, OSError, TimeoutError):
@@ -144,7 +145,7 @@ class Replica:
 
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that carry these labels."""
-        async with aiohttp.ClientSession() as http, http.get(f"{self.url}/metrics") as answer:
+        async with aiohttp.ClientSession() as http, http.get(f"{self.own_url}/metrics") as answer:
             text = await answer.text()
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
         samples = [line for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
@@ -186,6 +187,9 @@ class Fleet:
 
     def others(self, replica: Replica) -> list[Replica]:
         return [one for one in self.replicas if one is not replica]
+
+    def named(self, name: str) -> Replica:
+        return next(replica for replica in self.replicas if replica.name == name)
 
     async def all_ready(self) -> None:
         await asyncio.gather(*(replica.ready() for replica in self.replicas))
@@ -292,7 +296,7 @@ class Caller:
                 status, answer = 0, None
             if status == 202:
                 return Run(answer["sessionId"], answer["runId"])
-            if status not in (0, 503):
+            if status not in (0, 502, 503):  # 502: a balancer lost the replica before it had answered
                 raise AssertionError(f"{replica.name} answered {status}: {answer}")
             await asyncio.sleep(LOOK_SECONDS)
         raise AssertionError("no replica accepted the prompt within 60 s")
