@@ -126,6 +126,16 @@ async def test_no_setting_of_a_transaction_stays_for_the_next_and_each_has_its_l
         assert (await database.fetchrow("SELECT current_setting('TimeZone')"))[0] == "UTC"
 
 
+async def test_no_question_costs_one_more_for_a_setting(database_url: str) -> None:
+    with pgbouncer(database_url, default_pool_size=1, verbose=2) as pooler:
+        ways = {"database_url": pooler.url_of(database_url), "database_direct_url": database_url}
+        async with running_database(database_url, **ways) as database:
+            await asyncio.gather(*(database.fetch("SELECT 1") for _ in range(10)))
+        log = pooler.log()
+    assert "login attempt" in log or "new connection" in log
+    assert "varcache_apply" not in log
+
+
 @pytest.mark.parametrize("prepared", [False, True])
 async def test_whoever_shares_a_connection_gets_the_answer_to_the_own_question(
     database_url: str, prepared: bool

@@ -31,6 +31,9 @@ CHECK_TIMEOUT_SECONDS = 2.0
 ANSWERS_GIVEN_UP_SECONDS = 4.0
 LOCK_TIMEOUT_MS = 3000
 RETRY_AFTER_SECONDS = 2.0
+# A transaction pooler refuses start-up settings that it does not know. This one it does, and asyncpg spells it in a way
+# ('utf-8') that makes PgBouncer set it anew on the server before every transaction.
+BEHIND_POOLER = {"client_encoding": "UTF8"}
 
 
 class PostgresDatabase(BaseService, ADatabase):
@@ -78,8 +81,7 @@ class PostgresDatabase(BaseService, ADatabase):
                     timeout=settings.db_connect_timeout_seconds,
                     command_timeout=settings.db_statement_timeout_seconds + 5,
                     statement_cache_size=200 if statements else 0,
-                    # A transaction pooler refuses start-up settings that it does not know.
-                    server_settings=None if settings.behind_pooler else self._server_settings("pool"),
+                    server_settings=BEHIND_POOLER if settings.behind_pooler else self._server_settings("pool"),
                     init=cut_dead_server,
                     reset=_leave_as_it_is,
                 )
@@ -223,9 +225,10 @@ class PostgresDatabase(BaseService, ADatabase):
         return await self._once_more(read)
 
     async def _once_more(self, read: Callable[[Any], Awaitable[R]]) -> R:
-        """The pool may hand out a connection that the server closed a moment ago: that costs one more try, no error."""
+        """The pool may hand out a connection that the server closed a moment ago: that costs one more try, no error.
+        Behind a pooler, which has such connections of its own and is slow to log in again, it costs several."""
         backoff = Backoff(0.05, 0.5)
-        for _ in range(3):
+        for _ in range(5):
             try:
                 async with self.acquire() as connection:
                     return await read(connection)
