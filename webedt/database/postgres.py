@@ -197,7 +197,10 @@ class PostgresDatabase(BaseService, ADatabase):
         try:
             yield connection
         except Exception as error:
-            if is_connection_lost(error) and not is_closed(connection):
+            # A statement that took too long behind a pooler is cancelled while its connection is given back; elsewhere
+            # the server has its own limit for it, and is silent.
+            cancelled = self._settings.behind_pooler and isinstance(error, TimeoutError)
+            if is_connection_lost(error) and not cancelled and not is_closed(connection):
                 connection.terminate()  # nobody else should get it
             raise
         finally:
