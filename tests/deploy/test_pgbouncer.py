@@ -199,7 +199,10 @@ async def test_without_a_free_connection_of_the_pooler_a_request_is_told_to_come
 ) -> None:
     with pgbouncer(database_url, default_pool_size=1, query_wait_timeout=1) as pooler:
         ways = {"database_url": pooler.url_of(database_url), "database_direct_url": database_url}
-        async with running_database(database_url, **ways) as database, database.acquire() as holder:
+        async with (
+            running_database(database_url, **ways, db_connect_timeout_seconds=1) as database,
+            database.acquire() as holder,
+        ):
             await holder.execute("BEGIN")
             with pytest.raises(Unavailable):
                 await database.fetch("SELECT 1")

@@ -231,7 +231,8 @@ class PostgresDatabase(BaseService, ADatabase):
         """The pool may hand out a connection that the server closed a moment ago: that costs one more try, no error.
         Behind a pooler, which has such connections of its own and is slow to log in again, it costs several."""
         backoff = Backoff(0.05, 0.5)
-        for _ in range(5):
+        patience_ends = time.monotonic() + self._settings.db_connect_timeout_seconds
+        for attempt in range(1, 6):
             try:
                 async with self.acquire() as connection:
                     return await read(connection)
@@ -243,6 +244,8 @@ class PostgresDatabase(BaseService, ADatabase):
                     raise Unavailable(
                         "The database is busy; try again.", retry_after_seconds=RETRY_AFTER_SECONDS
                     ) from error
+            if attempt > 1 and time.monotonic() > patience_ends:
+                break
             await asyncio.sleep(backoff.next())
         raise Unavailable("The database is not available.", retry_after_seconds=RETRY_AFTER_SECONDS)
 
