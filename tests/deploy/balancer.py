@@ -20,6 +20,7 @@ from tests.support.fleet import Fleet, Replica, eventually
 from tests.support.ports import free_port
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "haproxy" / "haproxy.cfg"
+ACTIVE_SERVERS = re.compile(r'^haproxy_backend_active_servers\{proxy="replicas"\} (\d+)', re.MULTILINE)
 
 
 def haproxy() -> str:
@@ -86,7 +87,7 @@ class Balancer:
             raise AssertionError(f"HAProxy has ended:\n{self.log()}")
         try:
             async with aiohttp.ClientSession() as http, http.get(f"{self.status_url}/metrics") as answer:
-                found = re.search(r"^haproxy_backend_active_servers\{.*\} (\d+)", await answer.text(), re.MULTILINE)
+                found = ACTIVE_SERVERS.search(await answer.text())
         except aiohttp.ClientError:
             return -1
         return int(found[1]) if found else -1

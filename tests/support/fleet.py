@@ -266,10 +266,11 @@ class Caller:
     async def call(
         self, method: str, replica: Replica, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, Any]:
-        """Status and decoded body."""
+        """Status and decoded body, if it is JSON."""
         limits = aiohttp.ClientTimeout(total=60)
         async with self.http.request(method, replica.url + path, json=body, headers=headers, timeout=limits) as answer:
-            return answer.status, None if answer.status == 204 else await answer.json(content_type=None)
+            said_by_us = answer.content_type.endswith("json")  # and not by a balancer
+            return answer.status, await answer.json(content_type=None) if said_by_us else None
 
     async def start(self, replica: Replica, prompt: str, **more: Any) -> Run:
         """Start a run there without following it."""
