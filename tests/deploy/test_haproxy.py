@@ -18,7 +18,7 @@ from webedt.config import Settings
 
 DRAIN_SECONDS = 1.5
 STREAM = {"Accept": "text/event-stream"}
-# A health check may be accepted in the very moment in which a fake is closed, and is then left to the garbage collector.
+# A health check may be accepted in the very moment in which a fake is closed: it is left to the garbage collector then.
 LEFT = pytest.mark.filterwarnings("ignore:Exception ignored in.*socket:pytest.PytestUnraisableExceptionWarning")
 ENDLESS = "[[tokens=100000 rate=50 size=4 seed=5]]"
 
@@ -144,7 +144,7 @@ async def test_a_prompt_that_was_sent_is_not_sent_again_by_the_balancer(tmp_path
     async def die_of_a_prompt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Ready whenever asked; takes a prompt and is gone."""
         head = await reader.readuntil(b"\r\n\r\n")
-        if head.startswith(b"GET /ready"):
+        if head.startswith((b"GET /ready", b"GET /live")):
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
         else:
             received.append(head.split(b"\r\n")[0])
