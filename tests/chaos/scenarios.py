@@ -64,7 +64,6 @@ BALANCED = (
     "terminate",
     "refused",
     "read-only",
-    "disk-full",
     "crowded",
     "disconnects",
     "idempotency",

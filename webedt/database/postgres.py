@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from webedt.config import Settings
+from webedt.database import pooler
 from webedt.database.backoff import Backoff
 from webedt.database.dedicated import DedicatedConnection
 from webedt.database.faults import TRY_AGAIN, OutcomeUnknown, is_connection_lost, is_passing
@@ -31,9 +32,6 @@ CHECK_TIMEOUT_SECONDS = 2.0
 ANSWERS_GIVEN_UP_SECONDS = 4.0
 LOCK_TIMEOUT_MS = 3000
 RETRY_AFTER_SECONDS = 2.0
-# A transaction pooler refuses start-up settings that it does not know. This one it does, and asyncpg spells it in a way
-# ('utf-8') that makes PgBouncer set it anew on the server before every transaction.
-BEHIND_POOLER = {"client_encoding": "UTF8"}
 
 
 class PostgresDatabase(BaseService, ADatabase):
@@ -81,7 +79,7 @@ class PostgresDatabase(BaseService, ADatabase):
                     timeout=settings.db_connect_timeout_seconds,
                     command_timeout=settings.db_statement_timeout_seconds + 5,
                     statement_cache_size=200 if statements else 0,
-                    server_settings=BEHIND_POOLER if settings.behind_pooler else self._server_settings("pool"),
+                    server_settings=pooler.START_SETTINGS if settings.behind_pooler else self._server_settings("pool"),
                     init=cut_dead_server,
                     reset=_leave_as_it_is,
                 )
@@ -289,11 +287,7 @@ class PostgresDatabase(BaseService, ADatabase):
 
     @property
     def _begin(self) -> str:
-        """BEGIN; behind a pooler, with the limits that other connections have from their start."""
-        if not self._settings.behind_pooler:
-            return "BEGIN"
-        limits = self._limits()
-        return "; ".join(["BEGIN", *(f"SET LOCAL {name} = {value}" for name, value in limits.items())])
+        return pooler.begin_with(self._limits()) if self._settings.behind_pooler else "BEGIN"
 
     # What is known ---------------------------------------------------------------------------------------------------
 
