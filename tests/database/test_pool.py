@@ -36,7 +36,8 @@ async def test_it_opens_as_many_as_it_must_and_no_more_than_it_may(database_url:
     async with running_database(database_url) as database:
         assert database.stats == PoolStats(total=2, idle=2, in_use=0, waiting=0, max=20)
         rows = await asyncio.gather(*(database.fetch("SELECT pg_backend_pid(), pg_sleep(0.05)") for _ in range(50)))
-        assert len({row[0][0] for row in rows}) == 20
+        backends = len({row[0][0] for row in rows})
+        assert backends == 20 or (pooling() and 0 < backends < 20)  # a pooler needs fewer for the same
         assert database.stats == PoolStats(total=20, idle=20, in_use=0, waiting=0, max=20)
 
 
