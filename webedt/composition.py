@@ -151,7 +151,7 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
         max_attempts=settings.max_attempts,
     )
     provider.register(AExecution, execution)
-    provider.register(ARuns, Runs())
+    provider.register(ARuns, Runs(concurrency=settings.db_pool_max // 2))
     provider.register(ALists, Lists(settings.db_statement_timeout_seconds))
     provider.register(AFleetStatus, FleetStatus(lease))
     cleanup = Cleanup(

@@ -134,7 +134,8 @@ LIMIT $6;
 
 -- name: read_abandoned_run
 -- Under the head's lock: the owner's heartbeat is read again here, because it may have come while the lock was waited for.
-SELECT r.id, r.prompt_seq, r.provider, r.model, r.attempt, r.handovers, r.checkpoint, r.interrupt_by,
+-- A run that was handed over has no owner.
+SELECT r.id, r.owner, r.prompt_seq, r.provider, r.model, r.attempt, r.handovers, r.checkpoint, r.interrupt_by,
        s.user_id, s.provider_state, s.repository_url, s.branch, e.data AS prompt
 FROM session_heads h
 JOIN chat_sessions s ON s.id = h.chat_session_id

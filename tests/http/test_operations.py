@@ -10,6 +10,7 @@ from tests.http.client import CONTAINER, LONG, Client, Running, running
 from tests.http.conftest import StartReplica, settings_for
 from tests.support.waiting import eventually
 from webedt.bus.interface import ABus
+from webedt.config import Settings
 from webedt.database.embedded import EmbeddedPostgres
 from webedt.database.migrations import migrate
 from webedt.fleet.heartbeat import AHeartbeat
@@ -148,6 +149,9 @@ async def test_while_draining_it_lives_and_is_not_ready(start: StartReplica) -> 
         app.service(AHeartbeat).drain()
         ready = await app.nobody.get("/ready")
         assert (ready.status, ready.json()) == (503, {"status": "not_ready", "reason": "draining"})
+        metrics = (await app.nobody.get("/metrics")).body.decode()
+        assert f'webedt_readiness{{container="{CONTAINER}",state="draining"}} 1.0' in metrics
+        assert f'webedt_readiness{{container="{CONTAINER}",state="ready"}} 0.0' in metrics
         assert (await app.nobody.get("/live")).status == 200
         status = await app.nobody.get("/health/status")
         assert (status.status, status.json()["status"]) == (200, "degraded")
@@ -249,7 +253,8 @@ METRICS = {
     "webedt_event_commit_seconds": "histogram", "webedt_event_delivery_seconds": "histogram",
     "webedt_runs_active": "gauge", "webedt_runs_total": "counter", "webedt_runs_recovered_total": "counter",
     "webedt_orphans_cleaned_total": "counter", "webedt_leader": "gauge", "webedt_listener_connected": "gauge",
-    "webedt_upstream_breaker": "gauge",
+    "webedt_upstream_breaker": "gauge", "webedt_runs_max": "gauge", "webedt_runs_lost_total": "counter",
+    "webedt_sse_streams_refused_total": "counter", "webedt_readiness": "gauge", "webedt_cpu_seconds_total": "counter",
     "webedt_uptime_seconds": "gauge", "webedt_build_info": "gauge",
 }  # fmt: skip
 SAMPLE = re.compile(r"(\w+)\{(.*)\} (\S+)(?: # .*)?")
@@ -282,6 +287,9 @@ async def test_every_metric_is_there_with_its_container(app: Running, user: Clie
         assert value(name) >= 6, name  # what its run said: the prompt and the start are not the writer's
     assert value("webedt_db_healthy") == value("webedt_listener_connected") == value("webedt_build_info") == 1
     assert value("webedt_db_pool_max") == 20
+    assert value("webedt_runs_max") == Settings().max_active_runs
+    assert value("webedt_readiness", 'state="ready"') == value("webedt_readiness") == 1
+    assert value("webedt_cpu_seconds_total") > 0
 
 
 async def test_labels_of_requests_are_routes_and_never_what_a_client_made_up(app: Running, user: Client) -> None:

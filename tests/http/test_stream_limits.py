@@ -1,6 +1,7 @@
 """When streams are refused and when the server ends them: limits, shutdown, goodbye."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -27,6 +28,13 @@ async def refused_paths(user: Client) -> list[str]:
     return [f"/api/resume/{session_id}", f"/api/sessions/{session_id}/events/stream", "/api/sessions/updates"]
 
 
+async def refusals(app: Running) -> dict[str, float]:
+    """What `/metrics` says of the streams that were refused."""
+    text = (await app.nobody.get("/metrics")).body.decode()
+    found = re.findall(r'^webedt_sse_streams_refused_total\{.*reason="(\w+)"\} (\S+)', text, re.M)
+    return {reason: float(count) for reason, count in found}
+
+
 async def test_the_limit_tells_fetch_429_and_an_event_source_when_to_come_back(narrow: Running) -> None:
     user, other = await narrow.register(), await narrow.register()
     paths = await refused_paths(user)
@@ -44,6 +52,7 @@ async def test_the_limit_tells_fetch_429_and_an_event_source_when_to_come_back(n
         async with other.stream("/api/sessions/updates") as stream:
             await stream.until("snapshot")
     assert len((await user.get("/api/sessions")).json()["sessions"]) == 1
+    assert await refusals(narrow) == {"limit": 2 * len(paths) + 1, "draining": 0}
 
 
 async def test_a_stream_that_ended_makes_room(narrow: Running) -> None:
@@ -127,6 +136,7 @@ async def test_a_draining_replica_refuses_new_streams_as_each_client_can_bear(st
         assert (answer.status, answer.code) == (503, "unavailable")
         assert len((await user.get("/api/sessions")).json()["sessions"]) == before
         assert (await app.nobody.get("/live")).status == 200
+        assert await refusals(app) == {"limit": 0, "draining": 2 * len(paths) + 1}
 
 
 async def test_shutdown_answers_who_waits_for_events(start: StartReplica) -> None:

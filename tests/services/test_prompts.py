@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.log_harness import LogDatabase
 from tests.support.replica import ENDLESS, SHORT, Replica, of_run, only, until_status
+from tests.support.waiting import eventually
+from webedt.database.interface import ADatabase
 from webedt.domain.errors import Conflict, InvalidRequest, NotFound
 
 
@@ -165,3 +167,30 @@ async def test_a_key_is_the_users_the_routes_and_forgotten_after_a_day(log: LogD
     later = await full_replica.prompt(log, SHORT, route="one", **more)
     assert later.run_id != first.run_id
     assert not later.repeated
+
+
+async def test_prompts_that_come_at_once_leave_connections_of_the_pool_to_others(
+    log: LogDatabase, database_url: str
+) -> None:
+    held_up = """SELECT count(*) FROM pg_stat_activity
+               WHERE datname = current_database() AND wait_event_type = 'Lock'
+                 AND query LIKE '%idempotency_keys k%'"""
+    async with Replica(database_url, "small", db_pool_max=8).running() as small:
+        database = small.provider.get(ADatabase)
+        keys = await log.connect()
+        async with keys.transaction():
+            await keys.execute("LOCK TABLE idempotency_keys")  # nobody gets further than that
+
+            async def are_held_up() -> bool:
+                return await log.connection.fetchval(held_up) == 4
+
+            asking = [
+                asyncio.ensure_future(small.prompt(log, idempotency_key=str(n), route="send", body_hash=b""))
+                for n in range(12)
+            ]
+            await eventually(are_held_up, "half of the pool is on its way with prompts")
+            for _ in range(3):
+                assert (await database.fetchrow("SELECT 1 AS one"))["one"] == 1
+            assert await are_held_up()
+        accepted = await asyncio.gather(*asking)
+    assert len({one.run_id for one in accepted}) == 12

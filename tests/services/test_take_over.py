@@ -39,6 +39,12 @@ async def abandoned_run(log: LogDatabase, emitted: int, prompt: str = PROMPT) ->
     return run
 
 
+def counted(replica: Replica) -> dict[str, float]:
+    """What the replica counts of the runs that it took over: a hand-over is no loss."""
+    names = ("webedt_runs_recovered", "webedt_runs_lost")
+    return {family.name: family.samples[0].value for family in replica.metrics.collect() if family.name in names}
+
+
 @pytest.mark.parametrize("emitted", [0, 1, 20, TOKENS])
 async def test_a_run_whose_replica_died_goes_on_with_nothing_lost_and_nothing_doubled(
     log: LogDatabase, database_url: str, emitted: int
@@ -48,6 +54,7 @@ async def test_a_run_whose_replica_died_goes_on_with_nothing_lost_and_nothing_do
     async with Replica(database_url, "b", **QUICK).running() as successor:
         row = await until_status(log, run.run_id, "completed")
         assert (row["attempt"], row["owner"]) == (2, successor.identity.instance_id)
+        assert counted(successor) == {"webedt_runs_recovered": 1, "webedt_runs_lost": 1}
     events = of_run(await log.log(run.session_id), run.run_id)
     recovered, data = only(events, "run_recovered")
     assert (data["attempt"], data["container"]) == (2, "b")
@@ -229,6 +236,7 @@ async def test_a_run_that_is_handed_over_goes_on_elsewhere_at_the_very_next_toke
         assert replica.execution.active == 0
         run = await until_status(log, running.run_id, "completed")
         assert (run["owner"], run["attempt"], run["handovers"]) == (successor.identity.instance_id, 2, 1)
+        assert counted(successor) == {"webedt_runs_recovered": 1, "webedt_runs_lost": 0}
     events = await log.log(running.session_id)
     assert answer_of(events) == simulated_text(600, 4)
     tokens = [event for event in events if event.type == "text_delta"]

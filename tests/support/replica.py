@@ -46,7 +46,8 @@ class Replica:
         chosen = {**settings_to(database_url), "lease_seconds": 1.0, "environment": "test", "log_level": "error"}
         self.settings = Settings(**{**chosen, "container_id": name, **settings})
         self.identity = Identity(uuid4(), name)
-        self.provider = compose_services(self.settings, self.identity, Metrics(name))
+        self.metrics = Metrics(name)
+        self.provider = compose_services(self.settings, self.identity, self.metrics)
         auth: Any = self.provider.get(AAuth)
         auth._hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # nobody logs in here
         self.runs = self.provider.get(ARuns)

@@ -203,10 +203,11 @@ class PostgresDatabase(BaseService, ADatabase):
             raise
         finally:
             self._in_use.discard(connection)
-            await asyncio.shield(self._give_back(pool, connection))
+            await self._give_back(pool, connection)
 
     async def _give_back(self, pool: Any, connection: Any) -> None:
-        """What was done on the connection is done: that it cannot be given back is no reason to do it again."""
+        """What was done on the connection is done: that it cannot be given back is no reason to do it again. Nor does a
+        cancellation keep it from going back: asyncpg shields that itself."""
         try:
             await pool.release(connection, timeout=5)
         except Exception as error:

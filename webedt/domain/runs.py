@@ -29,7 +29,8 @@ class Accepted(msgspec.Struct, frozen=True):
 class Claim(msgspec.Struct, frozen=True):
     """The right to drive a run: proof is `fence`, which the append compares under the head's lock.
 
-    `elapsed_ms`: time since its first attempt began, by the database's clock. `recovered`: it was another's before.
+    `elapsed_ms`: time since its first attempt began, by the database's clock. `recovered`: it was another's before;
+    `handed_over`: which gave it away, as in a drain.
     """
 
     session_id: UUID
@@ -47,3 +48,4 @@ class Claim(msgspec.Struct, frozen=True):
     branch: str | None
     elapsed_ms: float
     recovered: bool
+    handed_over: bool = False

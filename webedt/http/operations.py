@@ -15,6 +15,7 @@ from webedt.telemetry.metrics import Metrics
 
 OPENMETRICS = "application/openmetrics-text"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+READINESS = ("ready", "starting", "database", "migrations", "draining")
 PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -58,6 +59,9 @@ def operations_routes(
     async def metric_text(request: web.Request) -> web.StreamResponse:
         openmetrics = OPENMETRICS in request.headers.get("Accept", "")
         metrics.uptime.set(lifecycle.uptime_seconds)
+        said = _not_ready() or "ready"
+        for state in READINESS:
+            metrics.readiness.set(state == said, state)
         return web.Response(
             body=metrics.render(openmetrics=openmetrics),
             headers={"Content-Type": OPENMETRICS_TYPE if openmetrics else PROMETHEUS_TYPE},

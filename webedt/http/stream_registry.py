@@ -98,6 +98,8 @@ class Streams(BaseService, AStreams):
         bus = self.services.get(ABus)
         bus.subscribe(Topic.ACCESS, self._access_changed)
         self._metrics.observe(self._observe)
+        for reason in ("limit", "draining"):
+            self._metrics.streams_refused.begin(reason)
         self._background.start("keep-alives", self._turn_wheel())
         self._background.start("stream-access", self._check_access_for_ever())
 
@@ -125,8 +127,10 @@ class Streams(BaseService, AStreams):
 
     def count_in(self, holder_id: UUID) -> None:
         if self._draining:
+            self._metrics.streams_refused.inc(1, "draining")
             raise Unavailable("This replica is shutting down; ask again.", retry_after_seconds=1)
         if self._held[holder_id] >= self._max_per_holder:
+            self._metrics.streams_refused.inc(1, "limit")
             raise RateLimited(f"At most {self._max_per_holder} streams at a time.", retry_after_seconds=5)
         self._held[holder_id] += 1
 

@@ -6,6 +6,7 @@ second (0: as fast as possible), characters of each, the seed of the words, and 
 """
 
 import asyncio
+import math
 import random
 import re
 import zlib
@@ -34,6 +35,10 @@ LABEL = "This is a simulated answer, made of words without meaning. "
 MAX_TOKENS = 1_000_000
 MAX_CHARACTERS = 50_000_000
 BURST = 32
+SHORT_TEXT = 4000
+# Runs wake together for what is due within it, as an upstream's tokens come together in packets: one turn of the loop
+# and one commit for all of them, where each would have had its own.
+TICK_SECONDS = 0.005
 _WORDS = (
     *("amber", "basin", "cedar", "delta", "ember", "fjord", "grove", "harbor", "island", "juniper", "kelp", "lantern"),
     *("meadow", "north", "orchard", "pebble", "quartz", "river", "summit", "tundra", "umber", "valley", "willow"),
@@ -102,16 +107,16 @@ class SimulatedProvider(BaseService, ExecutionProvider):
         prompt = prompt_text(request.prompt)
         directive = parse_directive(prompt)
         total = directive.thinking + directive.tokens
-        text = await asyncio.to_thread(simulated_text, directive.tokens * directive.size, directive.seed)
-        thought = await asyncio.to_thread(simulated_text, directive.thinking * directive.size, directive.seed + 1)
+        text = await _made_up(directive.tokens * directive.size, directive.seed)
+        thought = await _made_up(directive.thinking * directive.size, directive.seed + 1)
         message_id = f"sim_{request.run_id.hex}"
         start = emitted = int((checkpoint or {}).get("emitted", 0))
         clock = asyncio.get_running_loop().time
         began = clock()
         while emitted < total:
             if directive.rate:
-                delay = began + (emitted - start + 1) / directive.rate - clock()
-                if delay > 0:
+                due_at = began + (emitted - start + 1) / directive.rate
+                if (delay := math.ceil(due_at / TICK_SECONDS) * TICK_SECONDS - clock()) > 0:
                     await asyncio.sleep(delay)
                 due = min(total, max(emitted + 1, start + int((clock() - began) * directive.rate)))
             else:
@@ -135,6 +140,13 @@ class SimulatedProvider(BaseService, ExecutionProvider):
             ]
             yield Step(items, checkpoint={"emitted": total + 1})
         yield Step([Completed("end_turn")])
+
+
+async def _made_up(length: int, seed: int) -> str:
+    """`simulated_text`, in a thread if it takes its time: a thread costs more than a short text."""
+    if length > SHORT_TEXT:
+        return await asyncio.to_thread(simulated_text, length, seed)
+    return simulated_text(length, seed)
 
 
 def _delta(message_id: str, index: int, directive: Directive, thought: str, text: str) -> Item:

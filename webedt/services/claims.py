@@ -162,6 +162,7 @@ class Claims:
             branch=row["branch"],
             elapsed_ms=started["elapsed_ms"],
             recovered=not from_queue,
+            handed_over=not from_queue and row["owner"] is None,
         )
 
     async def still_ours(self, claim: Claim) -> None:

@@ -99,6 +99,7 @@ class Execution(BaseService, AExecution):
         self._heartbeat.on_beat(self._compare_owned)
         self._writer.on_ended(self._go_on_with_queue)
         self._metrics.observe(lambda: self._metrics.runs_active.set(self.active))
+        self._metrics.runs_max.set(self._max_active)
         for name in self._providers.names:
             for outcome in TERMINAL:
                 self._metrics.runs_total.begin(name, outcome)
@@ -169,6 +170,8 @@ class Execution(BaseService, AExecution):
         claim = driver.claim
         if claim.recovered:
             self._metrics.runs_recovered.inc()
+            if not claim.handed_over:
+                self._metrics.runs_lost.inc()
         self.log.info("run_driven", run_id=str(claim.run_id), attempt=claim.attempt, fence=claim.fence)
         try:
             outcome = await driver.drive()
@@ -183,11 +186,15 @@ class Execution(BaseService, AExecution):
                 del self._drivers[claim.run_id]
         if outcome is not None:
             self._metrics.runs_total.inc(1, claim.provider, outcome)
-        self._tell(claim.session_id, claim.user_id, work=ours_no_more)
+        # A run that its driver ended by an append was told of by the writer.
+        self._tell(
+            claim.session_id, claim.user_id, events=driver.failure is not None or ours_no_more, work=ours_no_more
+        )
 
-    def _tell(self, session_id: UUID, user_id: UUID, *, work: bool) -> None:
+    def _tell(self, session_id: UUID, user_id: UUID, *, events: bool = True, work: bool) -> None:
         """What a run did concerns its readers, its owner's list, and, where it leaves work behind, all replicas."""
-        self._bus.publish(Topic.EVENTS, [session_id])
+        if events:
+            self._bus.publish(Topic.EVENTS, [session_id])
         self._bus.publish(Topic.LISTS, [user_id])
         if work:
             self._bus.publish(Topic.WORK, [session_id])

@@ -1,6 +1,9 @@
 """Accepting prompts and interrupting runs: what a person asks of the queue, durable before it is answered."""
 
+import asyncio
 from abc import abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
@@ -9,7 +12,7 @@ import msgspec
 from webedt.bus.interface import ABus, Topic
 from webedt.database.interface import ADatabase
 from webedt.database.sql import load_queries
-from webedt.domain.errors import Conflict, NotFound
+from webedt.domain.errors import Conflict, NotFound, Unavailable
 from webedt.domain.events import encode_data
 from webedt.domain.prompts import title_of
 from webedt.domain.runs import Accepted, OnBusy
@@ -18,6 +21,8 @@ from webedt.services.endings import end_interrupted
 from webedt.services.execution import AExecution
 from webedt.services.provider_choice import AProviderChoice, Choice, Options
 from webedt.services.sessions import no_such_session
+
+TURN_SECONDS = 5.0
 
 
 class NewPrompt(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +56,7 @@ class ARuns(AService):
     async def interrupt(self, user_id: UUID, session_id: UUID, run_id: UUID | None) -> UUID:
         """Ask a run to stop: `run_id`, or the running one, or the head of the queue; returns which.
 
-        Raises `NotFound`, and `Conflict` when nothing runs or the run has ended.
+        Idempotent for one `run_id`. Raises `NotFound`, and `Conflict` when nothing runs or the run has ended otherwise.
         """
 
     @abstractmethod
@@ -60,7 +65,10 @@ class ARuns(AService):
 
 
 class Runs(BaseService, ARuns):
-    def __init__(self) -> None:
+    """`concurrency`: how many prompts are on their way at a time."""
+
+    def __init__(self, concurrency: int) -> None:
+        self._turns = asyncio.Semaphore(max(1, concurrency))
         self._sql = load_queries("runs")
 
     async def initialize(self) -> None:
@@ -70,6 +78,25 @@ class Runs(BaseService, ARuns):
         self._execution = self.services.get(AExecution)
 
     async def accept(self, prompt: NewPrompt) -> Accepted:
+        async with self._turn():
+            return await self._accept_and_claim(prompt)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Prompts that come at once wait here, before anything of them is stored, and not each between any two of its
+        statements: a prompt that is in the log is soon seen to run, the pool is left to others, too, and who waits
+        for too long is refused without leaving a run behind."""
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise Unavailable("Too many prompts come at once.", retry_after_seconds=2) from None
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def _accept_and_claim(self, prompt: NewPrompt) -> Accepted:
         if prompt.idempotency_key is not None:
             repeated = await self._repeated(self._database, prompt)
             if repeated is not None:
@@ -183,7 +210,8 @@ class Runs(BaseService, ARuns):
         return interrupted
 
     async def _interrupt(self, connection: Any, session_id: UUID, run_id: UUID | None, by: str) -> UUID:
-        """Under the head's lock. A running run is asked to stop; a queued one is ended here and now."""
+        """Under the head's lock. A running run is asked to stop; a queued one is ended here and now; one that was
+        interrupted is what was asked for: a client whose answer was lost asks again, and gets the same."""
         if run_id is None:
             row = await connection.fetchrow(self._sql["find_run_to_interrupt"], session_id)
             if row is None:
@@ -198,6 +226,8 @@ class Runs(BaseService, ARuns):
                 await connection.execute(self._sql["request_interrupt"], session_id, target, by)
             case "queued":
                 await end_interrupted(connection, self._sql, session_id, target, by)
+            case "interrupted":
+                pass
             case _:
                 raise Conflict("This run has ended.")
         return target

@@ -5,6 +5,7 @@ live state are read at scrape time through `observe`, so that they cannot drift.
 """
 
 import functools
+import time
 from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
@@ -35,6 +36,7 @@ class Metrics:
         )
 
         self.streams = self._gauge("webedt_sse_streams", "Open streams.", "kind")
+        self.streams_refused = self._counter("webedt_sse_streams_refused", "Streams that were not begun.", "reason")
         self.events_sent = self._counter("webedt_sse_events_sent", "Events written to readers.")
         self.replay_events = self._counter("webedt_sse_replay_events", "Events served from the database.")
         self.log_reads = self._counter(
@@ -51,8 +53,12 @@ class Metrics:
         self.commit_seconds = self._histogram("webedt_event_commit_seconds", "One append, sent to answered.")
 
         self.runs_active = self._gauge("webedt_runs_active", "Runs that this replica drives.")
+        self.runs_max = self._gauge("webedt_runs_max", "Most runs that this replica claims.")
         self.runs_total = self._counter("webedt_runs", "Runs ended by this replica.", "provider", "outcome")
         self.runs_recovered = self._counter("webedt_runs_recovered", "Runs taken over from another replica.")
+        self.runs_lost = self._counter(
+            "webedt_runs_lost", "Runs taken over whose replica was lost: it had not handed them over."
+        )
         self.orphans_cleaned = self._counter("webedt_orphans_cleaned", "Sessions ended by the orphan sweep.")
         self.file_bytes = self._counter("webedt_file_bytes", "Bytes of workspace files, in and out.", "direction")
         self.leader = self._gauge("webedt_leader", "1 if this replica leads the task.", "task")
@@ -64,6 +70,10 @@ class Metrics:
         self.bus_frames = self._counter(
             "webedt_bus_frames", "Commits sent whole through Redis: to a replica, and what became of them.", "outcome"
         )
+        self.readiness = self._gauge("webedt_readiness", "1 for what `/ready` says: ready, or why not.", "state")
+        self.cpu_seconds = self._counter("webedt_cpu_seconds", "CPU time of the process; its event loop has one core.")
+        self._cpu_counted = 0.0
+        self._gauges.append(self._count_cpu)
         self.uptime = self._gauge("webedt_uptime_seconds", "Seconds since the process began.")
         self.build_info = self._gauge("webedt_build_info", "Always 1.", "version", "commit")
 
@@ -83,6 +93,11 @@ class Metrics:
             read()
         exposition: bytes = (generate_openmetrics if openmetrics else generate_latest)(self.registry)
         return exposition
+
+    def _count_cpu(self) -> None:
+        spent = time.process_time()
+        self.cpu_seconds.inc(spent - self._cpu_counted)
+        self._cpu_counted = spent
 
     def _counter(self, name: str, doc: str, *labels: str) -> "BoundCounter":
         return BoundCounter(Counter(name, doc, ("container", *labels), registry=self.registry), self._container, labels)
