@@ -30,13 +30,15 @@ CREATE TABLE credentials (
 );
 
 -- Logins. `id` is public; what logs in is a random token of which only HMAC(SESSION_SECRET, token) is kept.
+-- `secret_id` names the secret of several; null if a version stored it that did not say.
 CREATE TABLE sessions (
     id         uuid        PRIMARY KEY,
     token_hash bytea       NOT NULL UNIQUE,
     user_id    uuid        NOT NULL REFERENCES users ON DELETE CASCADE,
     user_agent text,
     created_at timestamptz NOT NULL DEFAULT now(),
-    expires_at timestamptz NOT NULL
+    expires_at timestamptz NOT NULL,
+    secret_id  bytea
 );
 CREATE INDEX sessions_by_user ON sessions (user_id);
 CREATE INDEX sessions_by_expiry ON sessions (expires_at);
@@ -119,6 +121,8 @@ CREATE TABLE events (
 );
 
 -- The prompt itself is the `user_message` event with id `prompt_seq`; queue order goes by it too.
+-- `traceparent` (W3C Trace Context) is the span of the request that accepted the prompt: whoever drives the run, and be it
+-- after a take-over, goes on with that trace. NULL while tracing is off.
 -- `end_seq` is the id of the terminal event. `handovers` counts the attempts that began after a clean release: they are
 -- not held against the run.
 CREATE TABLE runs (
@@ -140,6 +144,7 @@ CREATE TABLE runs (
     ended_at               timestamptz,
     end_seq                bigint,
     compacted_at           timestamptz,
+    traceparent            text,
     PRIMARY KEY (chat_session_id, id)
 ) WITH (fillfactor = 70);
 -- The last net under G3: whatever the code does, a session has one running run at most.
@@ -219,4 +224,5 @@ CREATE TABLE leases (
 ) WITH (fillfactor = 50);
 
 INSERT INTO schema_migrations (version, name)
-VALUES (1, 'initial'), (2, 'retention'), (3, 'providers'), (4, 'sharing'), (5, 'files');
+VALUES (1, 'initial'), (2, 'retention'), (3, 'providers'), (4, 'sharing'), (5, 'files'),
+       (6, 'login_secrets'), (7, 'tracing');

@@ -7,12 +7,15 @@ import sys
 import tempfile
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
+from tests.support.collector import collector
 from webedt.config import DEVELOPMENT_SECRET, Settings, load_settings
 from webedt.domain.errors import ConfigurationError
+from webedt.services.login_tokens import LoginTokens
 from webedt.services.sealing import Sealer
 
 ROOT = Path(__file__).parents[1]
@@ -91,11 +94,22 @@ def test_production_needs_a_secret_of_32_characters(secret: str) -> None:
     assert secret == "" or secret not in fault
 
 
+def test_several_secrets_are_each_long_enough_in_production_and_none_is_empty_or_twice_there() -> None:
+    production = {**DATABASE, "WEBEDT_ENV": "production"}
+    other = "another-secret-that-is-long-enough"
+    for given in (f"{other},{GOOD_SECRET}", f" {other} ,, {GOOD_SECRET},", f"{other},{GOOD_SECRET},{other}"):
+        assert load_settings({**production, "SESSION_SECRET": given}).secrets == (other, GOOD_SECRET)
+    (fault,) = faults_of({**production, "SESSION_SECRET": f"{GOOD_SECRET},hunter2"})
+    assert fault == "SESSION_SECRET: each of those between commas must have at least 32 characters"
+    (fault,) = faults_of({**production, "SESSION_SECRET": ","})
+    assert fault == "SESSION_SECRET: has nothing but commas"
+
+
 def test_production_takes_a_long_secret_and_never_the_one_of_development() -> None:
     settings = load_settings({**DATABASE, "WEBEDT_ENV": "production", "SESSION_SECRET": GOOD_SECRET})
     assert settings.production
-    assert settings.secret == GOOD_SECRET
-    assert load_settings(DATABASE).secret == DEVELOPMENT_SECRET
+    assert settings.secrets == (GOOD_SECRET,)
+    assert load_settings(DATABASE).secrets == (DEVELOPMENT_SECRET,)
 
 
 def test_node_env_is_accepted_and_webedt_env_goes_first() -> None:
@@ -239,6 +253,30 @@ async def test_check_says_whether_an_older_encryption_key_can_be_dropped(databas
     assert "2 cannot be read" in without.stdout
 
 
+async def test_check_says_whether_an_older_session_secret_can_be_dropped(database_url: str) -> None:
+    old, new, user = "o" * 32, "n" * 32, uuid4()
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute("INSERT INTO users (id, email, password_hash) VALUES ($1, 'a', 'x')", user)
+        ids = [LoginTokens([old]).secret_id, LoginTokens([new]).secret_id, b"unknown!", None]
+        await connection.executemany(
+            "INSERT INTO sessions (id, token_hash, user_id, expires_at, secret_id) "
+            "VALUES (gen_random_uuid(), $2::text::bytea, $1, now() + make_interval(days => $3), $4)",
+            [(user, f"{place} {days}", days, one) for place, one in enumerate(ids) for days in (-1, 1)],
+        )
+    finally:
+        await connection.close()
+    both = await asyncio.to_thread(run_webedt, "check", DATABASE_URL=database_url, SESSION_SECRET=f"{new},{old}")
+    assert [line.split(maxsplit=1)[1] for line in both.stdout.splitlines() if line.startswith("logins ")] == [
+        "1 under the newest SESSION_SECRET, 1 under older ones",
+        "1 not used since a version that did not say under which secret",
+        "1 are not accepted: their SESSION_SECRET is not configured",
+    ]
+    without = await asyncio.to_thread(run_webedt, "check", DATABASE_URL=database_url, SESSION_SECRET=new)
+    assert "1 under the newest SESSION_SECRET, 0 under older ones" in without.stdout
+    assert "2 are not accepted" in without.stdout
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -328,3 +366,78 @@ def test_files_have_a_place_without_any_setting() -> None:
 def test_admins_are_read_as_accounts_are_stored() -> None:
     settings = load_settings({**DATABASE, "ADMIN_EMAILS": " Ops@Example.com, , second@example.com "})
     assert settings.admin_emails == ("ops@example.com", "second@example.com")
+
+
+@pytest.mark.parametrize(
+    ("given", "endpoint"),
+    [
+        ({}, ""),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, "http://collector:4318/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://otel.example.com/otlp/"}, "https://otel.example.com/otlp/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://collector:4318/in"}, "http://collector:4318/in"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:1", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://b:2/v1/traces"},
+            "http://b:2/v1/traces",
+        ),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTEL_SDK_DISABLED": "true"}, ""),
+    ],
+)
+def test_traces_go_where_the_variables_of_opentelemetry_say(given: dict[str, str], endpoint: str) -> None:
+    assert load_settings({**DATABASE, **given}).traces_endpoint == endpoint
+
+
+def test_headers_and_attributes_for_the_collector_are_read_as_opentelemetry_writes_them() -> None:
+    settings = load_settings(
+        {
+            **DATABASE,
+            "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Basic%20aHVudGVyMg==, x-tenant=a",
+            "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=staging",
+        }
+    )
+    assert settings.otel_exporter_otlp_headers == (("Authorization", "Basic aHVudGVyMg=="), ("x-tenant", "a"))
+    assert settings.otel_resource_attributes == (("deployment.environment.name", "staging"),)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:hunter2@collector:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318?key=hunter2"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_TRACES_SAMPLER_ARG", "2"),
+    ],
+)
+def test_what_cannot_be_traced_with_is_refused(variable: str, value: str) -> None:
+    [fault] = faults_of({**DATABASE, variable: value})
+    assert fault.startswith(f"{variable}: ")
+    assert "hunter2" not in fault
+
+
+def test_without_the_extra_an_endpoint_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webedt.config.find_spec", lambda _name: None)
+    [fault] = faults_of({**DATABASE, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"})
+    assert fault == "OTEL_EXPORTER_OTLP_ENDPOINT: needs webedt[tracing], which is not installed"
+    load_settings(DATABASE)
+
+
+async def test_check_says_whether_traces_can_be_sent(database_url: str) -> None:
+    async def check(url: str) -> subprocess.CompletedProcess[str]:
+        given = {"DATABASE_URL": database_url, "OTEL_EXPORTER_OTLP_HEADERS": "x-key=hunter2"}
+        return await asyncio.to_thread(run_webedt, "check", "--verbose", OTEL_EXPORTER_OTLP_ENDPOINT=url, **given)
+
+    async with collector() as at:
+        found = await check(at.url)
+        assert found.returncode == 0
+        assert f"traces         ok  {at.url}/v1/traces" in found.stdout.splitlines()
+        assert at.headers[0]["x-key"] == "hunter2"
+        at.refusing = 503
+        refused = await check(at.url)
+        assert refused.returncode == 1
+        assert f"traces         are refused: 503 Service Unavailable  {at.url}/v1/traces" in refused.stdout.splitlines()
+    away = await check("http://127.0.0.1:1")
+    assert away.returncode == 1
+    assert "traces         cannot be sent: ClientConnectorError  http://127.0.0.1:1" in away.stdout
+    assert "hunter2" not in found.stdout + refused.stdout + away.stdout

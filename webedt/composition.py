@@ -1,10 +1,11 @@
 """The composition root: the one place that knows which implementation stands under which contract."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from aiohttp import web
+from aiohttp import TraceConfig, web
 
 import webedt
 from webedt.bus.interface import ABus
@@ -12,6 +13,8 @@ from webedt.bus.postgres import PostgresBus
 from webedt.config import Settings
 from webedt.database.interface import ADatabase
 from webedt.database.postgres import PostgresDatabase
+from webedt.database.sql import query_names
+from webedt.database.traced import traced_connection
 from webedt.fleet.heartbeat import AHeartbeat, Heartbeat
 from webedt.fleet.identity import Identity
 from webedt.fleet.leadership import ALeadership, Leadership
@@ -33,6 +36,7 @@ from webedt.http.sharing import SharingServices, sharing_routes
 from webedt.http.status import StatusReport, StatusServices
 from webedt.http.stream_registry import AStreams, Streams
 from webedt.http.streaming import StreamServices
+from webedt.http.tracing import trace_requests
 from webedt.http.transfers import Transfers
 from webedt.http.web import load_assets, web_routes
 from webedt.kernel import ATransactions, ServiceProvider
@@ -45,6 +49,7 @@ from webedt.providers.claude_client import AClaudeWebClient, ClaudeWebClient
 from webedt.providers.command import CommandProvider
 from webedt.providers.interface import AProviders, ExecutionProvider
 from webedt.providers.openai import OpenAIProvider
+from webedt.providers.outgoing import trace_outgoing
 from webedt.providers.registry import Providers
 from webedt.providers.simulated import SimulatedProvider
 from webedt.services.access import AAccess, Access
@@ -56,6 +61,7 @@ from webedt.services.files import AFiles, Files
 from webedt.services.fleet_status import AFleetStatus, FleetStatus
 from webedt.services.key_rotation import AKeyRotation, KeyRotation
 from webedt.services.lists import ALists, Lists
+from webedt.services.login_tokens import LoginTokens
 from webedt.services.preferences import APreferences, StoredPreferences
 from webedt.services.provider_choice import AProviderChoice, ProviderChoice
 from webedt.services.remote_sync import ARemoteSync, RemoteSync
@@ -68,6 +74,7 @@ from webedt.storage.interface import AFileStore
 from webedt.storage.object_store import ObstoreFileStore
 from webedt.telemetry.logging import ALogger, ConsoleLogger
 from webedt.telemetry.metrics import Metrics
+from webedt.telemetry.tracing import ATracing, NoTracing
 
 
 @dataclass(frozen=True)
@@ -113,15 +120,20 @@ def compose(settings: Settings) -> Replica:
         *web_routes(load_assets(Path(__file__).parent / "web")),
     ]
     application = build_application(pipeline, routes, version)
+    tracing = provider.get(ATracing)
+    if tracing.enabled:
+        trace_requests(application, tracing)
     return Replica(settings, identity, provider, application, pipeline, lifecycle, doorkeeper, transfers)
 
 
 def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -> ServiceProvider:
     provider = ServiceProvider()
     lease = settings.lease_seconds
-    logger = ConsoleLogger(settings.log_level, settings.container_id, json=settings.production)
+    tracing = compose_tracing(settings)
+    provider.register(ATracing, tracing)
+    logger = ConsoleLogger(settings.log_level, settings.container_id, json=settings.production, tracing=tracing)
     provider.register(ALogger, logger)
-    database = PostgresDatabase(settings, metrics)
+    database = compose_database(settings, metrics, tracing)
     provider.register(ADatabase, database)
     provider.register(ATransactions, database)
     provider.register(ABus, compose_bus(settings, identity, metrics))
@@ -130,13 +142,14 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
     # Replay takes at most half of the pool, so that readers cannot starve those who write.
     provider.register(ATails, Tails(metrics, replay_concurrency=settings.db_pool_max // 2))
     provider.register(AEventWriter, EventWriter(metrics, lease))
-    provider.register(AAuth, Auth(settings.secret, settings.auth_rate_limit_per_minute))
+    provider.register(AAuth, Auth(LoginTokens(settings.secrets), settings.auth_rate_limit_per_minute))
     provider.register(AAccess, Access())
     provider.register(ASessions, Sessions())
-    provider.register(ASharing, Sharing(settings.secret))
-    web = ClaudeWebClient(settings)
+    provider.register(ASharing, Sharing(settings.secrets))
+    trace_configs = [trace_outgoing(tracing)] if tracing.enabled else []
+    web = ClaudeWebClient(settings, trace_configs)
     provider.register(AClaudeWebClient, web)
-    providers = compose_providers(settings, web)
+    providers = compose_providers(settings, web, trace_configs)
     provider.register(AProviders, Providers(providers, settings.chosen_provider, metrics))
     sealer = compose_sealer(settings)
     provider.register(ACredentials, Credentials(sealer))
@@ -182,25 +195,55 @@ def compose_services(settings: Settings, identity: Identity, metrics: Metrics) -
     return provider
 
 
+def compose_tracing(settings: Settings) -> ATracing:
+    if not settings.traces_endpoint:
+        return NoTracing()
+    from webedt.telemetry.opentelemetry import OpenTelemetryTracing  # takes half a second, for those who use it
+
+    resource = {
+        "service.name": "webedt",
+        "service.version": settings.build_version or webedt.__version__,
+        "service.instance.id": settings.container_id,
+        **dict(settings.otel_resource_attributes),
+    }
+    if settings.otel_service_name:
+        resource["service.name"] = settings.otel_service_name
+    return OpenTelemetryTracing(
+        settings.traces_endpoint,
+        dict(settings.otel_exporter_otlp_headers),
+        resource,
+        sampler=settings.otel_traces_sampler,
+        ratio=settings.otel_traces_sampler_arg,
+    )
+
+
+def compose_database(settings: Settings, metrics: Metrics, tracing: ATracing) -> PostgresDatabase:
+    if not tracing.enabled:
+        return PostgresDatabase(settings, metrics)
+    return PostgresDatabase(settings, metrics, traced_connection(tracing, query_names()))
+
+
 def compose_bus(settings: Settings, identity: Identity, metrics: Metrics) -> ABus:
     if not settings.redis_url:
         return PostgresBus(identity.instance_id, metrics)
     from webedt.bus.redis import RedisBus  # takes a tenth of a second, for those who use it
 
-    return RedisBus(identity.instance_id, metrics, settings.redis_url, settings.secret)
+    return RedisBus(identity.instance_id, metrics, settings.redis_url, settings.secrets)
 
 
-def compose_providers(settings: Settings, web: AClaudeWebClient) -> list[ExecutionProvider]:
+def compose_providers(
+    settings: Settings, web: AClaudeWebClient, trace_configs: Sequence[TraceConfig] = ()
+) -> list[ExecutionProvider]:
     """Also for `webedt check`, which starts none of them."""
     return [
         SimulatedProvider(allowed=settings.simulated_allowed),
-        AnthropicProvider(settings),
+        AnthropicProvider(settings, trace_configs),
         ClaudeProvider(settings, web),
-        OpenAIProvider(settings),
+        OpenAIProvider(settings, trace_configs),
         CommandProvider(settings),
     ]
 
 
 def compose_sealer(settings: Settings) -> Sealer:
     """SESSION_SECRET opens too: what it sealed before there was an ENCRYPTION_KEY must not be lost."""
-    return Sealer((*settings.encryption_keys, settings.secret))
+    return Sealer((*settings.encryption_keys, *settings.secrets))

@@ -6,6 +6,7 @@ speak of the same list. Nothing else reads `os.environ` for a setting.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,15 @@ from webedt.domain.errors import ConfigurationError
 ENVIRONMENTS = ("development", "test", "production")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 PROVIDERS = ("simulated", "anthropic", "claude", "openai", "command")
+OTLP_PROTOCOL = "http/protobuf"
+SAMPLERS = (
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+)
 DEVELOPMENT_SECRET = "development-only-secret-that-protects-nothing"  # noqa: S105 - refused in production
 
 
@@ -49,8 +59,13 @@ class Settings:
         read.redis_url,
         secret=True,
     )
-    session_secret: str = _setting(
-        "SESSION_SECRET", "The same on all replicas; at least 32 characters. Required in production.", "", secret=True
+    session_secrets: tuple[str, ...] = _setting(
+        "SESSION_SECRET",
+        "The same on all replicas; at least 32 characters. Required in production. Comma-separated: the first signs, "
+        "all are accepted.",
+        (),
+        read.secrets,
+        secret=True,
     )
     environment: str = _setting(
         "WEBEDT_ENV NODE_ENV", "development, test or production.", "development", read.choice(*ENVIRONMENTS)
@@ -258,6 +273,47 @@ class Settings:
     aws_secret_access_key: str = _setting("AWS_SECRET_ACCESS_KEY", "With AWS_ACCESS_KEY_ID.", "", secret=True)
     aws_session_token: str = _setting("AWS_SESSION_TOKEN", "With temporary credentials.", "", secret=True)
 
+    otel_exporter_otlp_endpoint: str = _setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "Switches tracing on: a collector that takes OTLP over HTTP, such as http://collector:4318. Traces go to "
+        "/v1/traces below it.",
+        "",
+        read.collector_url,
+    )
+    otel_exporter_otlp_traces_endpoint: str = _setting(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "The same, the whole URL of the place for traces.", "", read.collector_url
+    )
+    otel_exporter_otlp_headers: tuple[tuple[str, str], ...] = _setting(
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS OTEL_EXPORTER_OTLP_HEADERS",
+        "What the collector wants to see, such as a key: name=value, comma-separated, values percent-encoded.",
+        (),
+        read.pairs,
+        secret=True,
+    )
+    otel_exporter_otlp_protocol: str = _setting(
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL OTEL_EXPORTER_OTLP_PROTOCOL",
+        "The one that there is.",
+        OTLP_PROTOCOL,
+        read.choice(OTLP_PROTOCOL),
+    )
+    otel_service_name: str = _setting("OTEL_SERVICE_NAME", "Name of all replicas together in traces, else webedt.", "")
+    otel_resource_attributes: tuple[tuple[str, str], ...] = _setting(
+        "OTEL_RESOURCE_ATTRIBUTES", "More about this deployment, for its traces: name=value, as above.", (), read.pairs
+    )
+    otel_traces_sampler: str = _setting(
+        "OTEL_TRACES_SAMPLER",
+        f"Which traces are recorded: {', '.join(SAMPLERS)}.",
+        "parentbased_always_on",
+        read.choice(*SAMPLERS),
+    )
+    otel_traces_sampler_arg: float = _setting(
+        "OTEL_TRACES_SAMPLER_ARG",
+        "The share of traces, 0 to 1, that the samplers by ratio record.",
+        1.0,
+        read.number(float, 0, 1),
+    )
+    otel_sdk_disabled: bool = _setting("OTEL_SDK_DISABLED", "on: no tracing, whatever else is set.", False, read.switch)
+
     build_commit_sha: str = _setting("BUILD_COMMIT_SHA", "Shown in /health/status.", "unknown")
     build_timestamp: str = _setting("BUILD_TIMESTAMP", "Shown in /health/status.", "unknown")
     build_version: str = _setting("BUILD_VERSION", "Shown in /health/status; the package's version if empty.", "")
@@ -276,13 +332,20 @@ class Settings:
         return bool(self.database_direct_url)
 
     @property
-    def secret(self) -> str:
-        return self.session_secret or DEVELOPMENT_SECRET
+    def secrets(self) -> tuple[str, ...]:
+        return self.session_secrets or (DEVELOPMENT_SECRET,)
 
     @property
     def storage_location(self) -> str:
         """`storage_url`, or what stands in for it."""
         return self.storage_url or Path(".webedt", "files").absolute().as_uri()
+
+    @property
+    def traces_endpoint(self) -> str:
+        """Where spans are sent; empty: tracing is off."""
+        below = self.otel_exporter_otlp_endpoint.rstrip("/")
+        endpoint = self.otel_exporter_otlp_traces_endpoint or (below and f"{below}/v1/traces")
+        return "" if self.otel_sdk_disabled else endpoint
 
     @property
     def simulated_allowed(self) -> bool:
@@ -326,11 +389,12 @@ def load_settings(environ: Mapping[str, str], *, secret_required: bool = True) -
     settings = Settings(**values)
     if not settings.database_url and "DATABASE_URL" not in broken:
         faults.append("DATABASE_URL: is required")
-    secret = settings.session_secret
-    if settings.production and secret_required and not secret:
+    secrets = settings.session_secrets
+    if settings.production and secret_required and not secrets and "SESSION_SECRET" not in broken:
         faults.append(f"SESSION_SECRET: is required in production, at least {MIN_SECRET_LENGTH} characters")
-    elif secret and len(secret) < MIN_SECRET_LENGTH and settings.production:
-        faults.append(f"SESSION_SECRET: must have at least {MIN_SECRET_LENGTH} characters")
+    elif settings.production and any(len(secret) < MIN_SECRET_LENGTH for secret in secrets):
+        which = "each of those between commas must" if len(secrets) > 1 else "must"
+        faults.append(f"SESSION_SECRET: {which} have at least {MIN_SECRET_LENGTH} characters")
     if settings.db_pool_min > settings.db_pool_max:
         faults.append("DB_POOL_MIN: must not be greater than DB_POOL_MAX")
     if bool(settings.claude_agent_id) != bool(settings.claude_environment_id):
@@ -345,6 +409,8 @@ def load_settings(environ: Mapping[str, str], *, secret_required: bool = True) -
         faults.append("DEFAULT_PROVIDER: command needs COMMAND_PROVIDER")
     if settings.default_provider == "simulated" and not settings.simulated_allowed:
         faults.append("DEFAULT_PROVIDER: simulated needs SIMULATED_PROVIDER=on in production")
+    if settings.traces_endpoint and find_spec("opentelemetry.sdk") is None:
+        faults.append("OTEL_EXPORTER_OTLP_ENDPOINT: needs webedt[tracing], which is not installed")
     if faults:
         raise ConfigurationError(faults)
     return settings

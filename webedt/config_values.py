@@ -4,7 +4,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 MIN_SECRET_LENGTH = 32
@@ -101,6 +101,24 @@ def http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def collector_url(value: str) -> str:
+    """Plain http is how collectors are reached beside a replica or inside a cluster."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http(s) URL")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise Unquotable("must end behind its path and carry no password; keys are OTEL_EXPORTER_OTLP_HEADERS")
+    return value
+
+
+def pairs(value: str) -> tuple[tuple[str, str], ...]:
+    """As OpenTelemetry and W3C Baggage write them: `key=value,key=value`, values percent-encoded."""
+    items = [item.partition("=") for item in value.split(",") if item.strip()]
+    if any(not key.strip() or not equals for key, equals, _ in items):
+        raise Unquotable("must be key=value pairs, comma-separated")
+    return tuple((key.strip(), unquote(text.strip())) for key, _, text in items)
+
+
 def storage_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.username or parts.password:
@@ -143,6 +161,14 @@ def api_key(value: str) -> str:
     if not re.fullmatch(r"[\x21-\x7e]+", value):
         raise ValueError("must have printable ASCII characters only, and no space")
     return value
+
+
+def secrets(value: str) -> tuple[str, ...]:
+    """Each once. How long they must be depends on where this is."""
+    secrets = tuple(dict.fromkeys(item.strip() for item in value.split(",") if item.strip()))
+    if not secrets:
+        raise ValueError("has nothing but commas")
+    return secrets
 
 
 def keys(value: str) -> tuple[str, ...]:

@@ -57,8 +57,8 @@ WITH head AS (
     INSERT INTO events (chat_session_id, seq, run_id, type, data)
     SELECT $1, last_seq, $2, 'user_message', $3::text::json FROM head
 ), queued AS (
-    INSERT INTO runs (chat_session_id, id, prompt_seq, provider, model)
-    SELECT $1, $2, last_seq, $4, $5 FROM head
+    INSERT INTO runs (chat_session_id, id, prompt_seq, provider, model, traceparent)
+    SELECT $1, $2, last_seq, $4, $5, $6 FROM head
 ), told AS (
     UPDATE chat_sessions
     SET status = CASE WHEN head.running_run_id IS NULL THEN 'pending' ELSE 'running' END,
@@ -107,7 +107,7 @@ LIMIT $3;
 
 -- name: read_next_run
 -- Under the head's lock: the head of the queue, if nothing runs and the session was not deleted.
-SELECT r.id, r.prompt_seq, r.provider, r.model, r.attempt, r.checkpoint,
+SELECT r.id, r.prompt_seq, r.provider, r.model, r.attempt, r.checkpoint, r.traceparent,
        s.user_id, s.provider_state, s.repository_url, s.branch, e.data AS prompt
 FROM session_heads h
 JOIN chat_sessions s ON s.id = h.chat_session_id AND s.deleted_at IS NULL
@@ -136,6 +136,7 @@ LIMIT $6;
 -- Under the head's lock: the owner's heartbeat is read again here, because it may have come while the lock was waited for.
 -- A run that was handed over has no owner.
 SELECT r.id, r.owner, r.prompt_seq, r.provider, r.model, r.attempt, r.handovers, r.checkpoint, r.interrupt_by,
+       r.traceparent,
        s.user_id, s.provider_state, s.repository_url, s.branch, e.data AS prompt
 FROM session_heads h
 JOIN chat_sessions s ON s.id = h.chat_session_id

@@ -15,6 +15,7 @@ from tests.bench.providers import providers
 from tests.bench.readers import without_garbage_collection
 from tests.bench.reconnect import reconnect
 from tests.bench.replay import replay
+from tests.bench.tracing import tracing
 
 WORKLOADS: Mapping[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "fan-out": fan_out,
@@ -25,6 +26,7 @@ WORKLOADS: Mapping[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "replicas": replicas,
     "bus": bus,
     "process": process,
+    "tracing": tracing,
     "ingest": ingest,
     "growth": growth,
     "providers": providers,

@@ -32,6 +32,7 @@ from webedt.providers.openai import OpenAIProvider
 from webedt.providers.simulated import SimulatedProvider
 from webedt.services.driver import Preparation, RunDriver
 from webedt.telemetry.metrics import Metrics
+from webedt.telemetry.tracing import NoTracing
 
 TARGET = "<= 60"
 KEY = "sk-bench"
@@ -172,6 +173,6 @@ async def _drive(claim: Claim, log: RunLog, provider: ExecutionProvider) -> None
     async def still_ours() -> None:
         pass  # nobody else is there
 
-    outcome = await RunDriver(claim, log, provider, prepare, still_ours).drive()
+    outcome = await RunDriver(claim, log, provider, prepare, still_ours, NoTracing()).drive()
     if outcome != "completed":
         raise AssertionError(f"a run of {provider.name} ended as {outcome}")

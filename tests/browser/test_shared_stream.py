@@ -70,7 +70,7 @@ async def server(
             environment="test",
             container_id="replica",
             log_level="error",
-            session_secret="a-secret-of-the-tests-that-is-long-enough",
+            session_secrets=("a-secret-of-the-tests-that-is-long-enough",),
             auth_rate_limit_per_minute=0,
         )
         async with running(settings) as replica:

@@ -1,7 +1,7 @@
 """A replica's bus and what it heard."""
 
 import contextlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -68,12 +68,19 @@ class Ears:
 
 
 @contextlib.asynccontextmanager
-async def replica(url: str, redis_url: str = "", *, secret: str = SECRET, wait: bool = True) -> AsyncIterator[Ears]:
+async def replica(
+    url: str, redis_url: str = "", *, secrets: Sequence[str] = (SECRET,), wait: bool = True
+) -> AsyncIterator[Ears]:
     """A bus of its own: connected, and hearing Redis if it is given one, unless `wait` is off."""
     metrics = Metrics("test")
     provider = ServiceProvider()
+<<<<<<< HEAD
     provider.register(ADatabase, PostgresDatabase(Settings(**settings_to(url), environment="test"), metrics))
     bus = RedisBus(uuid4(), metrics, redis_url, secret) if redis_url else PostgresBus(uuid4(), metrics)
+=======
+    provider.register(ADatabase, PostgresDatabase(Settings(database_url=url, environment="test"), metrics))
+    bus = RedisBus(uuid4(), metrics, redis_url, secrets) if redis_url else PostgresBus(uuid4(), metrics)
+>>>>>>> main
     provider.register(ABus, bus)
     ears = Ears(bus, metrics)
     await provider.initialize()

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -279,7 +280,7 @@ async def test_deployments_that_share_a_redis_hear_nothing_of_each_other(
 
 
 async def test_replicas_with_different_secrets_use_postgresql(database_url: str, redis_url: str) -> None:
-    async with replica(database_url, redis_url) as one, replica(database_url, redis_url, secret="another") as other:
+    async with replica(database_url, redis_url) as one, replica(database_url, redis_url, secrets=["another"]) as other:
         await reach(one, other)
         await reach(other, one)
         session = Session()
@@ -289,6 +290,23 @@ async def test_replicas_with_different_secrets_use_postgresql(database_url: str,
             await eventually(partial(knows, other, session), "it is told by PostgreSQL")
             await reach(other, one)  # what it has asked for by Redis would have come by now
         assert other.commits == []
+
+
+async def test_a_rotation_of_the_secret_is_not_noticed_by_who_takes_part_in_its_order(
+    database_url: str, redis_url: str
+) -> None:
+    steps = (["old"], ["old", "new"], ["new", "old"], ["new"])
+    for before, after in pairwise(steps):
+        async with (
+            replica(database_url, redis_url, secrets=before) as one,
+            replica(database_url, redis_url, secrets=after) as other,
+        ):
+            await redis_alone(one, other)
+            for driver, follower in ((one, other), (other, one)):
+                session = await follow(driver, follower)
+                driver.bus.carry([session.commit()])
+                await eventually(partial(knows, follower, session), f"{after} after {before}: the commit comes")
+                assert follower.commits, "whole, by Redis"
 
 
 def distortions(sealed: bytes) -> Iterator[bytes]:

@@ -109,7 +109,7 @@ async def replicas(own_url: str, quick_logins: None) -> AsyncIterator[list[Runni
                         environment="test",
                         container_id=name,
                         log_level="error",
-                        session_secret="a-secret-of-the-tests-that-is-long-enough",
+                        session_secrets=("a-secret-of-the-tests-that-is-long-enough",),
                         auth_rate_limit_per_minute=0,
                     )
                 )

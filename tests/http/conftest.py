@@ -38,7 +38,7 @@ def settings_for(database_url: str, **changes: Any) -> Settings:
         **settings_to(database_url),
         "environment": "test",
         "container_id": CONTAINER,
-        "session_secret": "a-secret-of-the-tests-that-is-long-enough",
+        "session_secrets": ("a-secret-of-the-tests-that-is-long-enough",),
         "log_level": "error",
         "db_pool_min": 1,
         "auth_rate_limit_per_minute": 0,

@@ -1,8 +1,10 @@
 """Accounts and logins: register, login, logout, the list of logins, and how long a login holds."""
 
+import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
 from tests.http.client import LONG, PASSWORD, Client, Running, new_email, token, token_of
@@ -279,7 +281,29 @@ async def test_no_get_changes_anything(app: Running, user: Client) -> None:
 async def test_the_session_secret_is_what_makes_tokens_valid(start: StartReplica) -> None:
     async with start() as app:
         user = await app.register()
-        async with start(session_secret="another-secret-that-is-long-enough-too") as other:
+        async with start(session_secrets=("another-secret-that-is-long-enough-too",)) as other:
             assert (await other.bearer(token(user)).get("/api/auth/session")).status == 401
         async with start() as replica:
             assert (await replica.bearer(token(user)).get("/api/auth/session")).status == 200
+
+
+async def test_a_login_that_is_used_is_stored_under_the_first_secret_once_and_not_prolonged_by_that(
+    start: StartReplica, database_url: str
+) -> None:
+    old, new = "the-secret-until-now-of-all-replicas", "the-secret-from-now-on-of-all-replicas"
+    connection = await asyncpg.connect(database_url)
+    async with start(session_secrets=(old,)) as app:
+        user = await app.register()
+    before = dict(await connection.fetchrow("SELECT * FROM sessions"))
+    async with start(session_secrets=(new, old)) as app:
+        asked = (app.bearer(token(user)).get("/api/auth/session") for _ in range(20))
+        answers = await asyncio.gather(*asked)
+        assert {(answer.status, answer.cookie) for answer in answers} == {(200, None)}
+    after = dict(await connection.fetchrow("SELECT * FROM sessions"))
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {"token_hash", "secret_id"}
+    async with start(session_secrets=(new,)) as app:
+        assert (await app.bearer(token(user)).get("/api/auth/session")).status == 200
+    async with start(session_secrets=(old,)) as app:
+        assert (await app.bearer(token(user)).get("/api/auth/session")).status == 401
+    await connection.close()

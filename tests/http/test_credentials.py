@@ -17,6 +17,8 @@ from tests.http.conftest import StartReplica, settings_for
 from tests.http.wire import logged
 from tests.support.keyed_provider import KEY_NAMES, KeyedProvider, put_in
 from tests.support.waiting import eventually
+from webedt.composition import compose_sealer
+from webedt.config import Settings
 from webedt.database.interface import ADatabase
 from webedt.providers.interface import AProviders
 from webedt.services.key_rotation import AKeyRotation, KeyRotation
@@ -295,6 +297,15 @@ async def test_keys_survive_a_change_of_the_encryption_key(database_url: str) ->
     await replica((NEW,), use)
     await replica((OLD,), fail)
     assert seen == [KEY] * 5
+
+
+def test_without_an_encryption_key_all_session_secrets_open_and_the_first_seals() -> None:
+    before, meanwhile, after = (
+        compose_sealer(Settings(session_secrets=secrets)) for secrets in ((OLD,), (NEW, OLD), (NEW,))
+    )
+    assert meanwhile.older_key_ids == [before.key_id]
+    assert meanwhile.open(before.seal(KEY, "me"), before.key_id, "me") == KEY
+    assert after.open(meanwhile.seal(KEY, "me"), meanwhile.key_id, "me") == KEY
 
 
 async def test_a_pass_leaves_alone_what_changed_meanwhile_and_what_cannot_be_opened(

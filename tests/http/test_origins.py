@@ -133,7 +133,9 @@ async def test_a_preflight_says_what_an_allowed_origin_may_send(friendly: Runnin
         assert answer.status == 204
         assert answer.head["Access-Control-Allow-Origin"] == FRIEND
         allowed = answer.head["Access-Control-Allow-Headers"].lower().split(", ")
-        assert {"content-type", "idempotency-key", "last-event-id", "prefer", "authorization"} <= set(allowed)
+        assert {"content-type", "idempotency-key", "last-event-id", "prefer", "authorization", "traceparent"} <= set(
+            allowed
+        )
         assert {"POST", "PATCH", "DELETE", "PUT"} <= set(answer.head["Access-Control-Allow-Methods"].split(", "))
 
 

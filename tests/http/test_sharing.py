@@ -168,11 +168,14 @@ async def test_a_token_that_is_not_ours_is_not_found_and_not_looked_up(
         assert await refused(app, one) == NOT_FOUND, one
 
 
-def test_a_token_is_good_under_one_secret_only() -> None:
-    before, after, link_id = Sharing("a" * 32), Sharing("b" * 32), uuid4()
+def test_a_token_is_good_under_its_own_secret_and_where_that_is_one_of_several() -> None:
+    before, after, link_id = Sharing(["a" * 32]), Sharing(["b" * 32]), uuid4()
     made = before._token(link_id)
-    assert before._link_id(made) == link_id == Sharing("a" * 32)._link_id(made)
+    assert before._link_id(made) == link_id == Sharing(["a" * 32])._link_id(made)
     assert after._link_id(made) is None
+    both = Sharing(["b" * 32, "a" * 32])
+    assert both._link_id(made) == both._link_id(after._token(link_id)) == link_id
+    assert both._token(link_id) == after._token(link_id), "shown under the first"
     assert len({before._token(uuid4()) for _ in range(100)}) == 100
 
 

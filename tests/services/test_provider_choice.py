@@ -169,11 +169,11 @@ def test_the_simulated_provider_is_never_chosen_silently_in_production() -> None
     def of(settings: Settings) -> Providers:
         return registry(compose_providers(settings, ClaudeWebClient(settings)), settings.chosen_provider)
 
-    settings = Settings(environment="production", session_secret="s" * 32)
+    settings = Settings(environment="production", session_secrets=("s",) * 32)
     for preferred in (None, Choice("simulated", None)):
         with pytest.raises(InvalidRequest):
             Options(of(settings), preferred, {}).choose(None, None)
-    allowed = Settings(environment="production", session_secret="s" * 32, simulated_provider=True)
+    allowed = Settings(environment="production", session_secrets=("s",) * 32, simulated_provider=True)
     mine = Options(of(allowed), None, {})
     assert mine.default is None
     with pytest.raises(InvalidRequest, match="No provider is configured"):

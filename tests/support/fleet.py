@@ -71,6 +71,10 @@ class Replica:
         self._log = logs / f"{name}-{port}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
+    def configure(self, **environment: str) -> None:
+        """Settings that hold from its next start on."""
+        self._environment = {**self._environment, **environment}
+
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -198,11 +202,11 @@ class Fleet:
         """Make the user whose token `caller` uses from then on."""
         self.token = await self.new_user()
 
-    async def new_user(self) -> str:
-        """The token of a user that was not there before."""
+    async def new_user(self, replica: Replica | None = None) -> str:
+        """The token of a user that was not there before, made by this replica or the first."""
         async with aiohttp.ClientSession() as http:
             body = {"email": f"{uuid4().hex}@example.com", "password": PASSWORD}
-            async with http.post(f"{self.replicas[0].url}/api/auth/register", json=body) as answer:
+            async with http.post(f"{(replica or self.replicas[0]).url}/api/auth/register", json=body) as answer:
                 if answer.status != 201:
                     raise AssertionError(await answer.text())
                 return answer.cookies["webedt_session"].value

@@ -147,7 +147,8 @@ class LogDatabase:
 
     async def insert_prompt(self, connection: Any, session_id: UUID, run_id: UUID, text: str = "Hello") -> Any:
         data = encode_data({"runId": str(run_id), "content": [{"type": "text", "text": text}]})
-        return await connection.fetchrow(RUNS["insert_prompt"], session_id, run_id, data, "simulated", "simulated-1")
+        arguments = (session_id, run_id, data, "simulated", "simulated-1", None)
+        return await connection.fetchrow(RUNS["insert_prompt"], *arguments)
 
     async def claim(self, session_id: UUID, owner: UUID | None = None) -> Claimed:
         """Claim the next run of the queue."""

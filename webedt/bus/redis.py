@@ -35,9 +35,9 @@ MAX_BACKOFF_SECONDS = 2.0
 
 
 class RedisBus(PostgresBus):
-    def __init__(self, instance_id: UUID, metrics: Metrics, url: str, secret: str) -> None:
+    def __init__(self, instance_id: UUID, metrics: Metrics, url: str, session_secrets: Sequence[str]) -> None:
         super().__init__(instance_id, metrics)
-        self._secret = secret
+        self._session_secrets = session_secrets
         self._redis = RedisLink(url, self._hear_redis)
         self._realm: Realm | None = None
         self._realm_known = asyncio.Event()
@@ -88,7 +88,7 @@ class RedisBus(PostgresBus):
     async def _listening(self, connection: Any) -> None:
         row = await connection.fetchrow(load_queries("instances")["identify_incarnation"])
         self._peers.begin()
-        self._set_realm(Realm(self._secret, f"{row['database']} {row['server_started_at']}"))
+        self._set_realm(Realm(self._session_secrets, f"{row['database']} {row['server_started_at']}"))
 
     def _listener_lost(self) -> None:
         # The server may have been restored or replaced: what others say counts when we know that they mean the same.
@@ -169,7 +169,8 @@ class RedisBus(PostgresBus):
                 await self._realm_known.wait()
                 continue
             try:
-                await self._redis.hear([realm.channel(self._sender), realm.channel(EVERYBODY)], self._subscribed)
+                channels = realm.channels(self._sender) + realm.channels(EVERYBODY)
+                await self._redis.hear(channels, self._subscribed)
             except Exception as error:
                 self._lost(error)
             if self._subscribed_at is not None:

@@ -1,14 +1,15 @@
-"""`webedt check`: is the configuration valid, is the database there and current, can files be kept, who can answer?
-Says what is wrong.
+"""`webedt check`: is the configuration valid, is the database there and current, can files be kept and traces sent, who
+can answer? Says what is wrong.
 """
 
 import argparse
 import asyncio
 import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+import aiohttp
 import asyncpg
 
 from webedt.cli.errors import CommandError
@@ -18,12 +19,14 @@ from webedt.config import Settings
 from webedt.database.migrations import pending_migrations
 from webedt.database.sql import load_queries
 from webedt.providers.claude_client import ClaudeWebClient
+from webedt.services.login_tokens import LoginTokens
 from webedt.services.provider_choice import reason_against
 from webedt.storage.object_store import ObstoreFileStore
 from webedt.storage.opening import storage_directory
 
 OLDEST_SERVER = 150000
 STORE_SECONDS = 20.0
+COLLECTOR_SECONDS = 5.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     print("configuration  ok")
     if args.verbose:
         _show(settings)
-    faults, sealed = asyncio.run(_check(settings))
+    faults, counts = asyncio.run(_check(settings))
     for url in {settings.database_url, settings.direct_url} - set(faults):
         print(f"database       ok  {_without_secret(url)}")
     for url, fault in faults.items():
@@ -50,15 +53,26 @@ def run(args: argparse.Namespace) -> int:
     unreached = asyncio.run(_reach_redis(settings.redis_url)) if settings.redis_url else ""
     if settings.redis_url:
         print(f"redis          {unreached or 'ok'}  {_without_secret(settings.redis_url)}")
-    for line in (*_providers(settings), *_stored_keys(settings, sealed)):
+    untraced = asyncio.run(_reach_collector(settings)) if settings.traces_endpoint else ""
+    if settings.traces_endpoint:
+        print(f"traces         {untraced or 'ok'}  {settings.traces_endpoint}")
+    for line in (*_providers(settings), *_stored_keys(settings, counts.sealed), *_logins(settings, counts.logins)):
         print(line)
-    return 1 if faults or no_files or unreached else 0
+    return 1 if faults or no_files or unreached or untraced else 0
 
 
-async def _check(settings: Settings) -> tuple[dict[str, str], dict[bytes, int]]:
-    """What is wrong, by URL, and how many stored API keys each encryption key has sealed."""
+@dataclass
+class Counts:
+    """How many stored API keys each encryption key has sealed, and under which secret how many logins are stored."""
+
+    sealed: dict[bytes, int] = field(default_factory=dict)
+    logins: dict[bytes | None, int] = field(default_factory=dict)
+
+
+async def _check(settings: Settings) -> tuple[dict[str, str], Counts]:
+    """What is wrong, by URL, and what still needs which key."""
     faults = {}
-    sealed: dict[bytes, int] = {}
+    counts = Counts()
     for url in {settings.database_url, settings.direct_url}:
         try:
             # No cached statements: this may be a transaction pooler.
@@ -73,10 +87,10 @@ async def _check(settings: Settings) -> tuple[dict[str, str], dict[bytes, int]]:
             elif pending := await pending_migrations(connection):
                 faults[url] = f"lacks {', '.join(item.path.stem for item in pending)}: run `webedt migrate`"
             else:
-                sealed = await _sealed_by_key(connection)
+                counts = await _count(connection)
         finally:
             await connection.close(timeout=5)
-    return faults, sealed
+    return faults, counts
 
 
 async def _check_files(settings: Settings) -> str | None:
@@ -103,9 +117,23 @@ async def _reach_redis(url: str) -> str:
     return ""
 
 
-async def _sealed_by_key(connection: Any) -> dict[bytes, int]:
-    rows = await connection.fetch(load_queries("credentials")["count_credentials_by_key"])
-    return {row["key_id"]: row["credentials"] for row in rows}
+async def _count(connection: Any) -> Counts:
+    sealed = await connection.fetch(load_queries("credentials")["count_credentials_by_key"])
+    logins = await connection.fetch(load_queries("users")["count_logins_by_secret"])
+    return Counts(dict(map(tuple, sealed)), dict(map(tuple, logins)))
+
+
+async def _reach_collector(settings: Settings) -> str:
+    """What is wrong with it, if anything: an export of nothing is a proper one, and an empty message."""
+    headers = {**dict(settings.otel_exporter_otlp_headers), "Content-Type": "application/x-protobuf"}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=COLLECTOR_SECONDS)) as http,
+            http.post(settings.traces_endpoint, data=b"", headers=headers) as answer,
+        ):
+            return "" if answer.status < 300 else f"are refused: {answer.status} {answer.reason}"
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        return f"cannot be sent: {type(error).__name__}"
 
 
 def _providers(settings: Settings) -> Iterator[str]:
@@ -130,6 +158,20 @@ def _stored_keys(settings: Settings, sealed: dict[bytes, int]) -> Iterator[str]:
         yield f"stored keys    {newest} sealed by the newest key (of {first}), {older} by older ones"
     if sealed:
         yield f"stored keys    {sum(sealed.values())} cannot be read: the key that sealed them is not configured"
+
+
+def _logins(settings: Settings, logins: dict[bytes | None, int]) -> Iterator[str]:
+    """Whether an older SESSION_SECRET can be dropped; share links do not say under which they were shown."""
+    tokens = LoginTokens(settings.secrets)
+    newest = logins.pop(tokens.secret_id, 0)
+    unsaid = logins.pop(None, 0)
+    older = sum(logins.pop(secret_id, 0) for secret_id in tokens.older_secret_ids)
+    if newest or older:
+        yield f"logins         {newest} under the newest SESSION_SECRET, {older} under older ones"
+    if unsaid:
+        yield f"logins         {unsaid} not used since a version that did not say under which secret"
+    if logins:
+        yield f"logins         {sum(logins.values())} are not accepted: their SESSION_SECRET is not configured"
 
 
 def _readable(environ: Mapping[str, str]) -> tuple[Settings, set[str]]:

@@ -35,8 +35,11 @@ RETRY_AFTER_SECONDS = 2.0
 
 
 class PostgresDatabase(BaseService, ADatabase):
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    """`connection_class` is that of the pool, for who wants to see what is asked there."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, connection_class: type[Any] = asyncpg.Connection) -> None:
         self._settings = settings
+        self._connection_class = connection_class
         self._metrics = metrics
         self._pool: asyncpg.Pool[Any] | None = None
         self._waiting = 0
@@ -79,7 +82,13 @@ class PostgresDatabase(BaseService, ADatabase):
                     timeout=settings.db_connect_timeout_seconds,
                     command_timeout=settings.db_statement_timeout_seconds + 5,
                     statement_cache_size=200 if statements else 0,
+<<<<<<< HEAD
                     server_settings=pooler.START_SETTINGS if settings.behind_pooler else self._server_settings("pool"),
+=======
+                    # A transaction pooler refuses start-up settings that it does not know.
+                    server_settings=None if settings.behind_pooler else self._server_settings("pool"),
+                    connection_class=self._connection_class,
+>>>>>>> main
                     init=cut_dead_server,
                     reset=_leave_as_it_is,
                 )

@@ -13,6 +13,12 @@ def sql_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "sql"
 
 
+def query_names() -> Mapping[str, str]:
+    """The name of every query by its text."""
+    files = sorted((sql_folder() / "queries").glob("*.sql"))
+    return {text: name for file in files for name, text in load_queries(file.stem).items()}
+
+
 def load_queries(name: str) -> Mapping[str, str]:
     """The queries of `sql/queries/<name>.sql` by name. Each begins with a line `-- name: verb_noun`."""
     text = (sql_folder() / "queries" / f"{name}.sql").read_text()

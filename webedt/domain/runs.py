@@ -30,7 +30,8 @@ class Claim(msgspec.Struct, frozen=True):
     """The right to drive a run: proof is `fence`, which the append compares under the head's lock.
 
     `elapsed_ms`: time since its first attempt began, by the database's clock. `recovered`: it was another's before;
-    `handed_over`: which gave it away, as in a drain.
+    `handed_over`: which gave it away, as in a drain. `traceparent` names the span of the request that accepted its
+    prompt, if that was traced.
     """
 
     session_id: UUID
@@ -49,3 +50,4 @@ class Claim(msgspec.Struct, frozen=True):
     elapsed_ms: float
     recovered: bool
     handed_over: bool = False
+    traceparent: str | None = None

@@ -13,7 +13,9 @@ from webedt.config_values import Network
 from webedt.domain.errors import FieldError, InvalidRequest
 
 EXPOSED = "X-Session-ID, X-Run-ID, Location, X-Request-ID, X-Container-ID, Retry-After, ETag, Preference-Applied"
-ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Request-ID"
+ALLOWED_HEADERS = (
+    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, Traceparent, Tracestate, X-Request-ID"
+)
 ALLOWED_METHODS = "GET, POST, PUT, PATCH, DELETE"
 PREFLIGHT_SECONDS = "600"
 _HOST = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE)

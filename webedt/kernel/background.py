@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextvars import Context, copy_context
 from typing import Any, TypeVar
 
 import structlog
@@ -21,14 +22,23 @@ class Background:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run `work` as a task until it ends or `stop` is called."""
-        task = asyncio.create_task(work, name=name)
+        """Run `work` as a task until it ends or `stop` is called.
+
+        It is nobody's: of a request that happens to start it, it takes over neither log fields nor the trace.
+        """
+        return self._start(name, work, Context())
+
+    def _start(self, name: str, work: Coroutine[Any, Any, Any], context: Context) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work, name=name, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     async def carry(self, name: str, work: Coroutine[Any, Any, R]) -> R:
-        """Await `work`; should whoever awaits it be cancelled, it is carried to its end all the same."""
+        """Await `work`; should whoever awaits it be cancelled, it is carried to its end all the same.
+
+        It remains the work of whoever awaits it, with their log fields and their trace.
+        """
 
         async def carried() -> R | Exception:
             try:
@@ -36,7 +46,7 @@ class Background:
             except Exception as error:
                 return error  # the caller's to raise, not a crash of this task
 
-        task = self.start(name, carried())
+        task = self._start(name, carried(), copy_context())
         try:
             outcome: R | Exception = await asyncio.shield(task)
         except asyncio.CancelledError:

@@ -6,7 +6,7 @@ when the SDK is loaded, for httpx2 is a part of what takes long.
 """
 
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 
 import aiohttp
@@ -15,11 +15,14 @@ from yarl import URL
 
 
 class AiohttpTransport(httpx2.AsyncBaseTransport):
-    """One client's connections, through `proxy` if there is one."""
+    """One client's connections, through `proxy` if there is one. `trace_configs` are those of aiohttp."""
 
-    def __init__(self, tls: ssl.SSLContext, proxy: str | None = None) -> None:
+    def __init__(
+        self, tls: ssl.SSLContext, proxy: str | None = None, trace_configs: Sequence[aiohttp.TraceConfig] = ()
+    ) -> None:
         self._tls = tls
         self._proxy = proxy
+        self._trace_configs = trace_configs
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -43,6 +46,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
                 connector=aiohttp.TCPConnector(ssl=self._tls),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,  # httpx2 does that
+                trace_configs=list(self._trace_configs),
                 skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             )
         return self._session

@@ -6,9 +6,11 @@ Not resumable: after a take-over the run is asked again from its prompt. The SDK
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from typing import Any
+
+import aiohttp
 
 from webedt.config import Settings
 from webedt.domain.secrets import Secret
@@ -29,9 +31,13 @@ class AnthropicProvider(BaseService, ExecutionProvider):
     wants_history = True
     takes_keys = True
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> None:
         self._settings = settings
-        self._sdk = AnthropicSDK(base_url=settings.anthropic_base_url, max_retries=settings.provider_max_retries)
+        self._sdk = AnthropicSDK(
+            base_url=settings.anthropic_base_url,
+            max_retries=settings.provider_max_retries,
+            trace_configs=trace_configs,
+        )
         self._breaker = CircuitBreaker()
 
     async def initialize(self) -> None:

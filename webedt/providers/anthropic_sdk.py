@@ -9,8 +9,11 @@ import asyncio
 import importlib
 import ssl
 import urllib.request
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+import aiohttp
 
 from webedt.domain.secrets import Secret
 from webedt.providers.interface import ProviderError
@@ -50,10 +53,12 @@ class AnthropicSDK:
         base_url: str = "",
         max_retries: int = 2,
         resources: tuple[str, ...] = ("anthropic.resources.messages",),
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
         self._base_url = base_url or BASE_URL
         self._max_retries = max_retries
         self._resources = resources
+        self._trace_configs = trace_configs
         self._loading = asyncio.Lock()
         self._sdk: Any = None
         self._httpx: Any = None
@@ -95,7 +100,7 @@ class AnthropicSDK:
             # What sends it would fail, with a message that quotes it.
             raise refused(UPSTREAM, 401)
         timeout = self._httpx.Timeout(read_seconds, connect=CONNECT_SECONDS)
-        transport = self._transport.AiohttpTransport(self._tls, self._proxy)
+        transport = self._transport.AiohttpTransport(self._tls, self._proxy, self._trace_configs)
         # Whatever is not given here the SDK would look for in the environment and in the files of whoever runs us.
         client: AsyncAnthropic = self._sdk.AsyncAnthropic(
             api_key=key,

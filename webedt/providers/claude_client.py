@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any, ClassVar, TypeVar
 
+import aiohttp
 import msgspec
 import structlog
 
@@ -225,12 +226,13 @@ class AClaudeWebClient(AService):
 
 
 class ClaudeWebClient(BaseService, AClaudeWebClient):
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> None:
         self._settings = settings
         self._sdk = AnthropicSDK(
             base_url=settings.anthropic_base_url,
             max_retries=settings.provider_max_retries,
             resources=("anthropic.resources.beta.sessions.events",),
+            trace_configs=trace_configs,
         )
         self._breaker = CircuitBreaker()
 

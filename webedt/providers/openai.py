@@ -43,8 +43,9 @@ class OpenAIProvider(BaseService, ExecutionProvider):
     wants_history = True
     takes_keys = True
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> None:
         self._settings = settings
+        self._trace_configs = trace_configs
         self._url = (settings.openai_base_url or BASE_URL) + "/chat/completions"
         # No host: where the deployment's models run is not for every user to know.
         self._upstream = "openai's endpoint" if settings.openai_base_url else "OpenAI"
@@ -128,6 +129,7 @@ class OpenAIProvider(BaseService, ExecutionProvider):
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             trust_env=False,
+            trace_configs=list(self._trace_configs),
         )
 
     # Asking ----------------------------------------------------------------------------------------------------------

@@ -1,8 +1,6 @@
 """Accounts and logins: who makes a request, proved by a token of which the database knows only an HMAC."""
 
 import asyncio
-import hashlib
-import hmac
 import re
 import secrets
 from abc import abstractmethod
@@ -19,10 +17,10 @@ from webedt.domain.errors import Conflict, FieldError, InvalidRequest, NotFound,
 from webedt.domain.text import clean_text
 from webedt.domain.users import LoginSession, Principal, User
 from webedt.kernel import AService, BaseService
+from webedt.services.login_tokens import LoginTokens
 
 LOGIN_SECONDS = 30 * 24 * 3600.0
 WINDOW_SECONDS = 60.0
-TOKEN_BYTES = 32
 MAX_EMAIL_LENGTH = 254
 MAX_USER_AGENT_LENGTH = 400
 PARALLEL_HASHES = 2
@@ -50,7 +48,8 @@ class AAuth(AService):
 
     @abstractmethod
     async def authenticate(self, token: str) -> Principal | None:
-        """Who holds this token; one query, which also prolongs the login when half of its time is gone."""
+        """Who holds this token; one query, which also prolongs the login when half of its time is gone, and stores it
+        under the newest secret."""
 
     @abstractmethod
     async def logins(self, user_id: UUID) -> Sequence[LoginSession]: ...
@@ -64,8 +63,8 @@ class AAuth(AService):
 
 
 class Auth(BaseService, AAuth):
-    def __init__(self, secret: str, attempts_per_minute: int) -> None:
-        self._secret = secret.encode()
+    def __init__(self, tokens: LoginTokens, attempts_per_minute: int) -> None:
+        self._tokens = tokens
         self._limit = attempts_per_minute
         self._hasher = argon2.PasswordHasher()
         # argon2 takes 64 MiB and ~50 ms: off the loop, and only a few at a time.
@@ -128,7 +127,9 @@ class Auth(BaseService, AAuth):
         return await self._open(_user(row), user_agent)
 
     async def authenticate(self, token: str) -> Principal | None:
-        row = await self._database.fetchrow(self._sql["authenticate"], self._digest(token), LOGIN_SECONDS)
+        row = await self._database.fetchrow(
+            self._sql["authenticate"], self._tokens.digests(token), self._tokens.secret_id, LOGIN_SECONDS
+        )
         if row is None:
             return None
         user = User(row["user_id"], row["email"], row["display_name"], row["user_created_at"])
@@ -153,17 +154,15 @@ class Auth(BaseService, AAuth):
         self._bus.publish(Topic.ACCESS, [row["id"] for row in rows])
 
     async def _open(self, user: User, user_agent: str | None) -> tuple[Principal, str]:
-        token = secrets.token_urlsafe(TOKEN_BYTES)
+        token = self._tokens.make()
+        digest, *_ = self._tokens.digests(token)
         login_id = uuid4()
         agent = clean_text(user_agent)[:MAX_USER_AGENT_LENGTH] if user_agent else None
         # Harmless when carried out twice: the id is made here.
         row = await self._database.fetchrow(
-            self._sql["insert_login"], login_id, self._digest(token), user.id, agent, LOGIN_SECONDS
+            self._sql["insert_login"], login_id, digest, self._tokens.secret_id, user.id, agent, LOGIN_SECONDS
         )
         return Principal(user, _login(row)), token
-
-    def _digest(self, token: str) -> bytes:
-        return hmac.new(self._secret, token.encode("utf-8", "replace"), hashlib.sha256).digest()
 
     def _matches(self, stored: str, password: bytes) -> bool:
         try:

@@ -163,6 +163,7 @@ class Claims:
             elapsed_ms=started["elapsed_ms"],
             recovered=not from_queue,
             handed_over=not from_queue and row["owner"] is None,
+            traceparent=row["traceparent"],
         )
 
     async def still_ours(self, claim: Claim) -> None:

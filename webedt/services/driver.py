@@ -23,6 +23,7 @@ from webedt.log.producer import ProducerClosed, RunLog
 from webedt.providers.interface import Completed, ExecutionProvider, ProviderError, RemoteProvider, RunRequest, Step
 from webedt.services.endings import failed_data, interrupted_data
 from webedt.services.wording import Wording
+from webedt.telemetry.tracing import ASpan, ATracing, Attribute
 
 PROVIDER_LETS_GO_SECONDS = 0.5
 REMOTE_INTERRUPT_SECONDS = 2.0
@@ -48,12 +49,14 @@ class RunDriver:
         provider: ExecutionProvider,
         prepare: Callable[[], Awaitable[Preparation]],
         still_ours: Callable[[], Awaitable[None]],
+        tracing: ATracing,
     ) -> None:
         self.claim = claim
         self._log = log
         self._provider = provider
         self._prepare = prepare
         self._still_ours = still_ours
+        self._tracing = tracing
         self._began = time.monotonic()
         self._run_id = str(claim.run_id)
         self._wording = Wording(self._run_id, log)
@@ -188,12 +191,23 @@ class RunDriver:
         request, open_messages = await self._prepare()
         self._request, self._state = structs.replace(request, still_ours=self._still_ours), request.state
         self._wording.resume(open_messages)
-        async with aclosing(self._provider.run(self._request, self.claim.checkpoint)) as steps:
-            async for step in steps:
-                await self._append(step)
-                if step.items and isinstance(last := step.items[-1], Completed):
-                    return last.stop_reason
+        with self._provider_span():
+            async with aclosing(self._provider.run(self._request, self.claim.checkpoint)) as steps:
+                async for step in steps:
+                    await self._append(step)
+                    if step.items and isinstance(last := step.items[-1], Completed):
+                        return last.stop_reason
         return None
+
+    def _provider_span(self) -> ASpan:
+        """Of the whole answer; what is asked over HTTP for its sake is below it."""
+        attributes: dict[str, Attribute] = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": self._provider.name,
+        }
+        if model := self.claim.model or self._provider.default_model():
+            attributes["gen_ai.request.model"] = model
+        return self._tracing.start(f"chat {self._provider.name}", attributes)
 
     async def _append(self, step: Step) -> None:
         events = await self._wording.events(step.items)

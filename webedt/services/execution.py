@@ -14,7 +14,7 @@ from webedt.database.interface import ADatabase
 from webedt.database.sql import load_queries
 from webedt.domain.errors import Unavailable
 from webedt.domain.events import TERMINAL
-from webedt.domain.runs import Claim
+from webedt.domain.runs import Claim, Outcome
 from webedt.fleet.heartbeat import AHeartbeat
 from webedt.fleet.identity import Identity
 from webedt.kernel import AService, Background, BaseService
@@ -26,6 +26,7 @@ from webedt.services.credentials import ACredentials
 from webedt.services.driver import RunDriver
 from webedt.services.preparation import Preparer
 from webedt.telemetry.metrics import Metrics
+from webedt.telemetry.tracing import ASpan, ATracing, Attribute
 
 SWEEP_SECONDS = 1.0
 SIT_OUT_SECONDS = 30.0
@@ -84,6 +85,7 @@ class Execution(BaseService, AExecution):
         self._heartbeat = self.services.get(AHeartbeat)
         self._writer = self.services.get(AEventWriter)
         self._providers = self.services.get(AProviders)
+        self._tracing = self.services.get(ATracing)
         self._preparer = Preparer(self._database, self.services.get(ACredentials))
         self._claims = Claims(
             self._database,
@@ -133,6 +135,8 @@ class Execution(BaseService, AExecution):
         try:
             judged = await judge(session_id)
             if isinstance(judged, Claim):
+                # Of no length, but told at once: the span of an attempt whose replica is killed never ends.
+                self._span("run.claim", judged).end()
                 self._launch(judged)
         except OutcomeUnknown:
             # If it was carried out, the run is ours and undriven: the comparison at the heartbeat finds it.
@@ -159,14 +163,39 @@ class Execution(BaseService, AExecution):
             raise AssertionError("claimed without its provider")
         log = self._writer.open(claim.session_id, claim.run_id, claim.fence)
         prepare = partial(self._preparer.prepare, claim, provider)
-        driver = RunDriver(claim, log, provider, prepare, partial(self._claims.still_ours, claim))
+        driver = RunDriver(claim, log, provider, prepare, partial(self._claims.still_ours, claim), self._tracing)
         if (before := self._drivers.get(claim.run_id)) is not None:
             # Lost and taken over again before its provider let go: its fence is outdated, and so is its place here.
             before.lost(StaleFence(f"fence {before.claim.fence} is older than {claim.fence}"))
         self._drivers[claim.run_id] = driver
         self._background.start(f"driver-{claim.run_id}", self._drive(driver))
 
+    def _span(self, name: str, claim: Claim) -> ASpan:
+        """In the trace of the request that accepted the prompt, on whatever replica that was."""
+        attributes: dict[str, Attribute] = {
+            "webedt.session.id": str(claim.session_id),
+            "webedt.run.id": str(claim.run_id),
+            "webedt.run.attempt": claim.attempt,
+            "webedt.run.recovered": claim.recovered,
+            "webedt.provider": claim.provider,
+            "webedt.container": self._identity.container_id,
+        }
+        if claim.model is not None:
+            attributes["webedt.model"] = claim.model
+        parent = {} if claim.traceparent is None else {"traceparent": claim.traceparent}
+        return self._tracing.start(name, attributes, parent=parent)
+
     async def _drive(self, driver: RunDriver) -> None:
+        with self._span("run.attempt", driver.claim) as span:
+            outcome = await self._drive_to_end(driver)
+            if outcome is None:
+                span.set("webedt.run.outcome", "released" if driver.may_release else "lost")
+            else:
+                span.set("webedt.run.outcome", outcome)
+                if outcome == "failed":
+                    span.fail("failed")
+
+    async def _drive_to_end(self, driver: RunDriver) -> Outcome | None:
         claim = driver.claim
         if claim.recovered:
             self._metrics.runs_recovered.inc()
@@ -190,6 +219,7 @@ class Execution(BaseService, AExecution):
         self._tell(
             claim.session_id, claim.user_id, events=driver.failure is not None or ours_no_more, work=ours_no_more
         )
+        return outcome
 
     def _tell(self, session_id: UUID, user_id: UUID, *, events: bool = True, work: bool) -> None:
         """What a run did concerns its readers, its owner's list, and, where it leaves work behind, all replicas."""

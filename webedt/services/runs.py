@@ -21,8 +21,9 @@ from webedt.services.endings import end_interrupted
 from webedt.services.execution import AExecution
 from webedt.services.provider_choice import AProviderChoice, Choice, Options
 from webedt.services.sessions import no_such_session
+from webedt.telemetry.tracing import ATracing
 
-TURN_SECONDS = 5.0
+TURN_SECONDS = 10.0
 
 
 class NewPrompt(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +77,7 @@ class Runs(BaseService, ARuns):
         self._bus = self.services.get(ABus)
         self._choice = self.services.get(AProviderChoice)
         self._execution = self.services.get(AExecution)
+        self._tracing = self.services.get(ATracing)
 
     async def accept(self, prompt: NewPrompt) -> Accepted:
         async with self._turn():
@@ -123,6 +125,7 @@ class Runs(BaseService, ARuns):
                 # This request held the head too: whoever wanted to claim the run may have found it locked.
                 self._bus.publish(Topic.WORK, [session_id])
             return accepted
+        self.log.info("prompt_accepted", session_id=str(session_id), run_id=str(run_id))
         self._bus.publish(Topic.EVENTS, [session_id])
         self._bus.publish(Topic.LISTS, [prompt.user_id])
         if accepted.interrupts is not None:
@@ -162,7 +165,8 @@ class Runs(BaseService, ARuns):
         if busy and prompt.on_busy == "interrupt":
             interrupts = await self._interrupt(connection, session_id, None, "new_prompt")
         data = encode_data({"runId": str(run_id), "content": prompt.blocks})
-        row = await connection.fetchrow(self._sql["insert_prompt"], session_id, run_id, data, provider, model)
+        place = self._tracing.current.traceparent
+        row = await connection.fetchrow(self._sql["insert_prompt"], session_id, run_id, data, provider, model, place)
         return Accepted(session_id, run_id, row["last_seq"], "queued", row["position"], interrupts=interrupts)
 
     async def _accepted_before(self, connection: Any, session_id: UUID, run_id: UUID) -> Accepted | None:

@@ -7,8 +7,8 @@ another one.
 
 So the token must be shown again, and yet not be had from the database alone: it is the link's random id and an HMAC of
 it, under a key that is derived from SESSION_SECRET. The database knows and finds the id; a guess fails here, without
-being looked up. The price: with another SESSION_SECRET every link is another one, as all logins end. That is what one
-changes it for, and sharing again shows the new links.
+being looked up. The price: a link ends with the secret under which it was shown, though several are accepted while
+SESSION_SECRET is changed. Sharing again shows the link under the newest.
 """
 
 import base64
@@ -16,6 +16,7 @@ import hashlib
 import hmac
 import re
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 from uuid import UUID, uuid4
 
@@ -56,9 +57,8 @@ class ASharing(AService):
 
 
 class Sharing(BaseService, ASharing):
-    def __init__(self, secret: str) -> None:
-        derivation = HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=b"webedt share links")
-        self._key = derivation.derive(secret.encode())
+    def __init__(self, session_secrets: Sequence[str]) -> None:
+        self._keys = [_derive(secret) for secret in session_secrets]
         self._sql = load_queries("sharing")
 
     async def initialize(self) -> None:
@@ -89,7 +89,7 @@ class Sharing(BaseService, ASharing):
         return Visit(row["link_id"], row["session_id"], SharedSession(**{name: row[name] for name in SEEN}))
 
     def _token(self, link_id: UUID) -> str:
-        return base64.urlsafe_b64encode(link_id.bytes + self._proof(link_id.bytes)).decode()
+        return base64.urlsafe_b64encode(link_id.bytes + _proof(self._keys[0], link_id.bytes)).decode()
 
     def _link_id(self, token: str) -> UUID | None:
         """The id of a link that was made here; None for everything else."""
@@ -97,7 +97,13 @@ class Sharing(BaseService, ASharing):
             return None
         raw = base64.urlsafe_b64decode(token)
         id_bytes, proof = raw[:ID_BYTES], raw[ID_BYTES:]
-        return UUID(bytes=id_bytes) if hmac.compare_digest(proof, self._proof(id_bytes)) else None
+        proven = any(hmac.compare_digest(proof, _proof(key, id_bytes)) for key in self._keys)
+        return UUID(bytes=id_bytes) if proven else None
 
-    def _proof(self, id_bytes: bytes) -> bytes:
-        return hmac.new(self._key, id_bytes, hashlib.sha256).digest()
+
+def _derive(secret: str) -> bytes:
+    return HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=b"webedt share links").derive(secret.encode())
+
+
+def _proof(key: bytes, id_bytes: bytes) -> bytes:
+    return hmac.new(key, id_bytes, hashlib.sha256).digest()

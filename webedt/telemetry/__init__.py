@@ -1,1 +1,1 @@
-"""What operators see: log lines and metrics. Must not know what any service does."""
+"""What operators see: log lines, metrics and traces. Must not know what any service does."""

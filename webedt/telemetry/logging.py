@@ -1,7 +1,8 @@
 """Log lines: one constant snake_case event name plus fields, JSON in production, readable on a terminal.
 
-The container id stands on every line, the request id on every line of a request (`bind_request`). Secrets never reach a
-logger; the last processor is a net for the names that would carry one.
+The container id stands on every line, the request id on every line of a request (`bind_request`), and with tracing the
+ids of trace and span on every line of a request or a run. Secrets never reach a logger; the last processor is a net for
+the names that would carry one.
 """
 
 import logging
@@ -16,9 +17,10 @@ from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from webedt.kernel import AService
+from webedt.telemetry.tracing import ATracing
 
 SECRET_FIELDS = frozenset(
-    {"password", "token", "authorization", "cookie", "api_key", "secret", "session_secret", "dsn"}
+    {"password", "token", "authorization", "cookie", "api_key", "secret", "session_secret", "session_secrets", "dsn"}
 )
 
 bind_request = bound_contextvars
@@ -37,19 +39,20 @@ class ALogger(AService):
 class ConsoleLogger(ALogger):
     """Writes to standard error: JSON lines, or colours when it is a terminal."""
 
-    def __init__(self, level: str, container_id: str, *, json: bool) -> None:
+    def __init__(self, level: str, container_id: str, *, json: bool, tracing: ATracing | None = None) -> None:
         self._level = level
         self._container_id = container_id
         self._json = json
+        self._tracing = tracing
 
     async def initialize(self) -> None:
-        configure_logging(self._level, self._container_id, json=self._json)
+        configure_logging(self._level, self._container_id, json=self._json, tracing=self._tracing)
 
     def logger(self, component: str) -> FilteringBoundLogger:
         return cast(FilteringBoundLogger, structlog.get_logger(component=component))
 
 
-def configure_logging(level: str, container_id: str, *, json: bool) -> None:
+def configure_logging(level: str, container_id: str, *, json: bool, tracing: ATracing | None = None) -> None:
     """Set structlog up for this process. `level`: debug, info, warning or error."""
 
     def add_container(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -59,6 +62,11 @@ def configure_logging(level: str, container_id: str, *, json: bool) -> None:
     def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         for name in SECRET_FIELDS.intersection(event):
             event[name] = "…"
+        return event
+
+    def add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        if tracing is not None and (traceparent := tracing.current.traceparent) is not None:
+            _, event["trace_id"], event["span_id"], _ = traceparent.split("-")
         return event
 
     rendering: list[Any] = (
@@ -74,6 +82,7 @@ def configure_logging(level: str, container_id: str, *, json: bool) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         add_container,
+        *([add_trace] if tracing is not None and tracing.enabled else []),
         hide_secrets,
     ]
     structlog.configure(
