@@ -74,13 +74,8 @@ async def replica(
     """A bus of its own: connected, and hearing Redis if it is given one, unless `wait` is off."""
     metrics = Metrics("test")
     provider = ServiceProvider()
-<<<<<<< HEAD
     provider.register(ADatabase, PostgresDatabase(Settings(**settings_to(url), environment="test"), metrics))
-    bus = RedisBus(uuid4(), metrics, redis_url, secret) if redis_url else PostgresBus(uuid4(), metrics)
-=======
-    provider.register(ADatabase, PostgresDatabase(Settings(database_url=url, environment="test"), metrics))
     bus = RedisBus(uuid4(), metrics, redis_url, secrets) if redis_url else PostgresBus(uuid4(), metrics)
->>>>>>> main
     provider.register(ABus, bus)
     ears = Ears(bus, metrics)
     await provider.initialize()

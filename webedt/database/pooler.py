@@ -13,3 +13,9 @@ START_SETTINGS = {"client_encoding": "UTF8"}
 def begin_with(limits: Mapping[str, str]) -> str:
     """BEGIN, with the limits that other connections have from their start."""
     return "; ".join(["BEGIN", *(f"SET LOCAL {name} = {value}" for name, value in limits.items())])
+
+
+def is_cancelled_later(error: Exception) -> bool:
+    """Whether a statement only took too long: it is cancelled while its connection is given back. Without a pooler the
+    server has a limit for it, and one that exceeds ours is silent."""
+    return isinstance(error, TimeoutError)

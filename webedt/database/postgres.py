@@ -82,13 +82,8 @@ class PostgresDatabase(BaseService, ADatabase):
                     timeout=settings.db_connect_timeout_seconds,
                     command_timeout=settings.db_statement_timeout_seconds + 5,
                     statement_cache_size=200 if statements else 0,
-<<<<<<< HEAD
                     server_settings=pooler.START_SETTINGS if settings.behind_pooler else self._server_settings("pool"),
-=======
-                    # A transaction pooler refuses start-up settings that it does not know.
-                    server_settings=None if settings.behind_pooler else self._server_settings("pool"),
                     connection_class=self._connection_class,
->>>>>>> main
                     init=cut_dead_server,
                     reset=_leave_as_it_is,
                 )
@@ -204,9 +199,7 @@ class PostgresDatabase(BaseService, ADatabase):
         try:
             yield connection
         except Exception as error:
-            # A statement that took too long behind a pooler is cancelled while its connection is given back; elsewhere
-            # the server has its own limit for it, and is silent.
-            cancelled = self._settings.behind_pooler and isinstance(error, TimeoutError)
+            cancelled = self._settings.behind_pooler and pooler.is_cancelled_later(error)
             if is_connection_lost(error) and not cancelled and not is_closed(connection):
                 connection.terminate()  # nobody else should get it
             raise
