@@ -14,6 +14,7 @@ from playwright.async_api import Browser, BrowserContext, Page
 from tests.http.client import Client, Running, running, token
 from tests.support.browser import launched
 from tests.support.chromium import MISSING, find_chromium, must_be_there
+from tests.support.pooling import settings_to
 from tests.support.postgres import DatabaseServer
 from tests.support.waiting import eventually
 from webedt.config import Settings
@@ -62,7 +63,7 @@ async def server(
 ) -> AsyncIterator[Running]:
     async with database_server.database(next(database_names), template=database_server.template) as url:
         settings = Settings(
-            database_url=url,
+            **settings_to(url),
             environment="test",
             container_id="replica",
             log_level="error",

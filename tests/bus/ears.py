@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from functools import partial
 from uuid import UUID, uuid4
 
+from tests.support.pooling import settings_to
 from tests.support.waiting import eventually
 from webedt.bus.interface import ABus, Commit, Topic
 from webedt.bus.postgres import PostgresBus
@@ -73,7 +74,7 @@ async def replica(
     """A bus of its own: connected, and hearing Redis if it is given one, unless `wait` is off."""
     metrics = Metrics("test")
     provider = ServiceProvider()
-    provider.register(ADatabase, PostgresDatabase(Settings(database_url=url, environment="test"), metrics))
+    provider.register(ADatabase, PostgresDatabase(Settings(**settings_to(url), environment="test"), metrics))
     bus = RedisBus(uuid4(), metrics, redis_url, secrets) if redis_url else PostgresBus(uuid4(), metrics)
     provider.register(ABus, bus)
     ears = Ears(bus, metrics)

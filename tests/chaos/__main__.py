@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.chaos.lab import Lab, Report
-from tests.chaos.scenarios import NOT_SHORT, SCENARIOS, run_scenario
+from tests.chaos.scenarios import BALANCED, NOT_SHORT, SCENARIOS, run_scenario
 from tests.support.suite import FAST_SETTINGS, Suite, new_suite
 from webedt.database.embedded import EmbeddedPostgres
 
@@ -18,6 +18,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"scenarios: {', '.join(SCENARIOS)} (default: all)")
     parser.add_argument("--short", action="store_true", help="each in its short form")
+    parser.add_argument(
+        "--balanced", action="store_true", help="readers and callers know only HAProxy, in front of all"
+    )
     parser.add_argument("--times", type=int, help="how often to break things (default: as the scenario says)")
     parser.add_argument("--seed", type=int, default=1, help="of what is random (default: 1)")
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep what the replicas log, in here")
@@ -25,7 +28,10 @@ def main() -> int:
     unknown = [name for name in options.names if name not in SCENARIOS]
     if unknown:
         parser.error(f"no such scenario: {', '.join(unknown)}")
-    names = options.names or [name for name in SCENARIOS if not (options.short and name in NOT_SHORT)]
+    if options.balanced and (senseless := set(options.names) - set(BALANCED)):
+        parser.error(f"not behind a balancer, where nobody chooses a replica: {', '.join(sorted(senseless))}")
+    all_names = BALANCED if options.balanced else tuple(SCENARIOS)
+    names = options.names or [name for name in all_names if not (options.short and name in NOT_SHORT)]
     with new_suite() as suite:
         good = [_run(suite, name, options) for name in names]  # all of them, also after a bad one
     return int(not all(good))
@@ -53,7 +59,9 @@ async def _scenario(suite: Suite, name: str, options: argparse.Namespace, logs: 
     own = EmbeddedPostgres(suite.folder / f"own-{name}", settings=FAST_SETTINGS)
     try:
         async with server.database(f"chaos_{name}", template=server.template) as url:
-            return await run_scenario(name, Lab(url, own, options.short, options.times, options.seed, logs))
+            return await run_scenario(
+                name, Lab(url, own, options.short, options.times, options.seed, logs, options.balanced)
+            )
     finally:
         await asyncio.to_thread(own.delete)
 

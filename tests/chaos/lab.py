@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.deploy.balancer import start_balanced_fleet
 from tests.support.fleet import Caller, Fleet, start_fleet
 from tests.support.fleet_reader import Reader
 from webedt.database.embedded import EmbeddedPostgres
@@ -31,6 +32,8 @@ class Lab:
     times: int | None = None
     seed: int = 1
     logs: Path | None = None
+    balanced: bool = False
+    """Readers and callers know HAProxy only, and not the replicas behind it."""
     dice: random.Random = field(init=False)
     alarms: list[str] = field(default_factory=list)
 
@@ -48,7 +51,9 @@ class Lab:
     @asynccontextmanager
     async def fleet(self, replicas: int = 2, **more: Any) -> AsyncIterator[tuple[Fleet, Caller]]:
         url = more.pop("database_url", self.database_url)
-        async with start_fleet(url, replicas, logs=self.logs, **more) as fleet, fleet.caller() as caller:
+        urls = [url] * replicas if isinstance(url, str) else url
+        start = start_balanced_fleet if self.balanced else start_fleet
+        async with start(urls, logs=self.logs, **more) as fleet, fleet.caller() as caller:
             yield fleet, caller
             for replica in fleet.replicas:
                 lines = [line for event in ALARMS for line in replica.logged(event)]

@@ -53,10 +53,31 @@ SCENARIOS: dict[str, Scenario] = {
     "storm": storm,
 }
 NOT_SHORT = frozenset({"takeover-default", "stalled"})  # a lease of 10 s, a deadline of 90 s
+# Where it does not matter which replica a reader is at, nor which one takes a prompt: behind a balancer nobody knows.
+BALANCED = (
+    "takeover",
+    "takeover-default",
+    "attempts",
+    "drain",
+    "rolling",
+    "postgres-restart",
+    "terminate",
+    "refused",
+    "read-only",
+    "crowded",
+    "disconnects",
+    "idempotency",
+    "on-busy",
+    "interrupts",
+    "interrupt-dead",
+    "storm",
+)
 
 
 async def run_scenario(name: str, lab: Lab) -> Report:
     """Run it; what replicas logged that they never should is a fault too."""
     report = await SCENARIOS[name](lab)
+    if lab.balanced:
+        report.name += " (balanced)"
     report.faults += lab.alarms
     return report

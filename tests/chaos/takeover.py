@@ -41,6 +41,7 @@ async def _kill_drivers(lab: Lab, report: Report, lease_seconds: float, bound_se
             readers = load.readers_of(runs[0])
             await readers[0].has_seen(lab.dice.randrange(1, TOKENS))
             await asyncio.sleep(lab.dice.uniform(0, 0.02))  # not always just after a commit
+            driver = fleet.named(readers[0].drivers[-1])  # a balancer may have chosen another one
             driver.kill()
             killed = time.monotonic()
             report.times += 1
@@ -75,7 +76,7 @@ async def attempts(lab: Lab) -> Report:
             reader = load.readers[0]
             for attempt in (1, 2):
                 began = await _driver_of_attempt(reader, attempt)
-                driver = next(replica for replica in fleet.replicas if replica.name == began)
+                driver = fleet.named(began)
                 driver.kill()
                 killed = time.monotonic()
                 report.times += 1

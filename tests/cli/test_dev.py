@@ -9,7 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.support.fleet import Replica, eventually, free_port, leashed
+from tests.support.fleet import Replica, eventually, leashed
+from tests.support.ports import free_port
 from webedt.database.embedded import EmbeddedPostgres
 
 ROOT = Path(__file__).parents[2]

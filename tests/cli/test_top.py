@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.support.command_line import CommandLine
-from tests.support.fleet import free_port, start_fleet
+from tests.support.fleet import start_fleet
+from tests.support.ports import free_port
 from webedt.cli.top_figures import fleet_figures
 from webedt.cli.top_samples import Sample, quantile, rate, read_metrics
 from webedt.cli.top_view import per_second, seconds, view

@@ -17,6 +17,7 @@ import pytest_asyncio
 
 from tests.http.client import Client, Running, running, token
 from tests.support.fleet_proxy import FaultyProxy, proxied
+from tests.support.pooling import settings_to
 from tests.support.postgres import DatabaseServer
 from webedt.config import Settings
 
@@ -104,7 +105,7 @@ async def replicas(own_url: str, quick_logins: None) -> AsyncIterator[list[Runni
             await stack.enter_async_context(
                 running(
                     Settings(
-                        database_url=own_url,
+                        **settings_to(own_url),
                         environment="test",
                         container_id=name,
                         log_level="error",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.conformance.catalogue import CHECKS, as_markdown
 from tests.conformance.rules import RULES
-from tests.support.fleet import free_port
+from tests.support.ports import free_port
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

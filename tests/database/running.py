@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
+from tests.support.pooling import settings_to
 from webedt.config import Settings
 from webedt.database.interface import ADatabase
 from webedt.database.postgres import PostgresDatabase
@@ -18,7 +19,7 @@ from webedt.telemetry.metrics import Metrics
 @contextlib.asynccontextmanager
 async def running_database(url: str, *, wait: bool = True, **settings: Any) -> AsyncIterator[PostgresDatabase]:
     """A started database service; it is ready, unless `wait` is off."""
-    database = PostgresDatabase(Settings(database_url=url, environment="test", **settings), Metrics("test"))
+    database = PostgresDatabase(Settings(**{**settings_to(url), "environment": "test", **settings}), Metrics("test"))
     provider = ServiceProvider()
     provider.register(ADatabase, database)
     await provider.initialize()

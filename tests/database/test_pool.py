@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from tests.database.running import Wire, administrator, running_database, terminate_backends
+from tests.support.pooling import pooling
 from tests.support.waiting import eventually
 from webedt.config import Settings
 from webedt.database.faults import is_connection_lost
@@ -35,7 +36,8 @@ async def test_it_opens_as_many_as_it_must_and_no_more_than_it_may(database_url:
     async with running_database(database_url) as database:
         assert database.stats == PoolStats(total=2, idle=2, in_use=0, waiting=0, max=20)
         rows = await asyncio.gather(*(database.fetch("SELECT pg_backend_pid(), pg_sleep(0.05)") for _ in range(50)))
-        assert len({row[0][0] for row in rows}) == 20
+        backends = len({row[0][0] for row in rows})
+        assert backends == 20 or (pooling() and 0 < backends < 20)  # a pooler needs fewer for the same
         assert database.stats == PoolStats(total=20, idle=20, in_use=0, waiting=0, max=20)
 
 
@@ -97,8 +99,12 @@ async def test_the_kernel_watches_the_server_of_every_connection(database_url: s
 @pytest.mark.parametrize("lease_seconds", [1, 3, 10, 60])
 async def test_a_transaction_may_idle_for_less_than_the_lease(database_url: str, lease_seconds: float) -> None:
     milliseconds = "SELECT setting::integer FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'"
+
+    async def shown(connection: Any) -> int:
+        return int(await connection.fetchval(milliseconds))
+
     async with running_database(database_url, lease_seconds=lease_seconds) as database:
-        assert 0 < (await database.fetchrow(milliseconds))["setting"] < lease_seconds * 1000
+        assert 0 < await database.with_transaction(shown) < lease_seconds * 1000
 
 
 async def test_behind_a_pooler_a_transaction_sets_its_own_limits(database_url: str) -> None:
@@ -106,7 +112,8 @@ async def test_behind_a_pooler_a_transaction_sets_its_own_limits(database_url: s
         names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
         return tuple([await connection.fetchval("SELECT current_setting($1)", name) for name in names])  # type: ignore[return-value]
 
-    async with running_database(database_url, database_direct_url=database_url, lease_seconds=4) as database:
+    ways = {"database_url": database_url, "database_direct_url": database_url}
+    async with running_database(database_url, **ways, lease_seconds=4) as database:
         assert await database.with_transaction(shown) == ("30s", "3s", "2s")
         # Nothing was sent at the start, which a pooler would refuse, and nothing stays for whoever comes next.
         assert (await database.fetchrow("SHOW statement_timeout"))[0] == "0"
@@ -114,10 +121,21 @@ async def test_behind_a_pooler_a_transaction_sets_its_own_limits(database_url: s
 
 
 async def test_a_statement_that_takes_too_long_is_ended(database_url: str) -> None:
-    async with running_database(database_url, db_statement_timeout_seconds=0.2) as database:
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+    async with (
+        running_database(database_url, db_statement_timeout_seconds=0.2) as database,
+        administrator(database_url) as admin,
+    ):
         with pytest.raises(Unavailable) as refused:
             await database.fetch("SELECT pg_sleep(20)")
-        assert isinstance(refused.value.__cause__, asyncpg.QueryCanceledError)
+        # A pooler's connections have limits of their own; ours is that of the client, which cancels what it gives up.
+        expected = TimeoutError if pooling() else asyncpg.QueryCanceledError
+        assert isinstance(refused.value.__cause__, expected)
+
+        async def ended() -> bool:
+            return bool(await admin.fetchval(sleeping) == 0)
+
+        await eventually(ended, "the server gives it up, too", seconds=5)
 
 
 async def test_a_mistake_in_a_statement_is_told_as_it_is(database_url: str) -> None:
@@ -129,7 +147,8 @@ async def test_a_mistake_in_a_statement_is_told_as_it_is(database_url: str) -> N
 async def test_reads_survive_the_end_of_every_connection(database_url: str) -> None:
     async with running_database(database_url) as database, administrator(database_url) as admin:
         await asyncio.gather(*(database.fetch("SELECT pg_sleep(0.05)") for _ in range(10)))
-        assert await terminate_backends(admin, "pool") == 10
+        ended = await terminate_backends(admin, "pool")
+        assert 0 < ended <= 10 if pooling() else ended == 10  # a pooler needs fewer for the same
         rows = await asyncio.gather(*(database.fetch("SELECT 1") for _ in range(40)))
         assert [row[0][0] for row in rows] == [1] * 40
 

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -15,9 +16,11 @@ import aiohttp
 import pytest
 
 from tests.deploy.names import NameServer
-from tests.support.fleet import Fleet, Replica, eventually, free_port
+from tests.support.fleet import Fleet, Replica, eventually
+from tests.support.ports import free_port
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "haproxy" / "haproxy.cfg"
+ACTIVE_SERVERS = re.compile(r'^haproxy_backend_active_servers\{proxy="replicas"\} (\d+)', re.MULTILINE)
 
 
 def haproxy() -> str:
@@ -37,19 +40,24 @@ class AddressedReplica(Replica):
     def __init__(self, address: str, port: int, like: Replica, logs: Path) -> None:
         super().__init__(like.name, port, {**like._environment, "HOST": address}, logs)
         self.address = address
-        self.url = f"http://{address}:{port}"
+        self.url = self.own_url = f"http://{address}:{port}"
 
 
 class AddressedFleet(Fleet):
     """`r1` on 127.0.0.2, `r2` on 127.0.0.3, …"""
 
-    def __init__(self, logs: Path, database_url: str, count: int, **environment: str) -> None:
-        super().__init__(logs, [database_url] * count, 2.0, environment)
+    def __init__(self, logs: Path, database_urls: list[str], lease_seconds: float, environment: Mapping[str, str]):
+        super().__init__(logs, database_urls, lease_seconds, {"TRUSTED_PROXIES": "127.0.0.0/8", **environment})
         port = free_port()
         addressed = [AddressedReplica(f"127.0.0.{n + 2}", port, one, logs) for n, one in enumerate(self.replicas)]
         self.port = port
         self.addresses = [replica.address for replica in addressed]
         self.replicas = list(addressed)
+
+    def reached_through(self, balancer: "Balancer") -> None:
+        """Whatever a replica is asked for goes to the balancer from now on; only what it says of itself it is asked."""
+        for replica in self.replicas:
+            replica.url, replica.port = balancer.url, balancer.port
 
 
 class Balancer:
@@ -79,7 +87,7 @@ class Balancer:
             raise AssertionError(f"HAProxy has ended:\n{self.log()}")
         try:
             async with aiohttp.ClientSession() as http, http.get(f"{self.status_url}/metrics") as answer:
-                found = re.search(r"^haproxy_backend_active_servers\{.*\} (\d+)", await answer.text(), re.MULTILINE)
+                found = ACTIVE_SERVERS.search(await answer.text())
         except aiohttp.ClientError:
             return -1
         return int(found[1]) if found else -1
@@ -123,3 +131,28 @@ async def name_server(*addresses: str) -> AsyncIterator[NameServer]:
         yield names
     finally:
         names.stop()
+
+
+@contextlib.asynccontextmanager
+async def start_balanced_fleet(
+    database_urls: list[str], *, lease_seconds: float = 2.0, logs: Path | None = None, **environment: str
+) -> AsyncIterator[AddressedFleet]:
+    """As `start_fleet`, but readers and callers know the balancer only: to them any replica is as good as another."""
+    with tempfile.TemporaryDirectory(prefix="webedt-balanced-") as name:
+        folder = Path(name)
+        usual = {"STORAGE_URL": (folder / "files").as_uri(), "LB_DRAIN_DELAY_SECONDS": "1"}
+        fleet = AddressedFleet(logs or folder, database_urls, lease_seconds, {**usual, **environment})
+        try:
+            for replica in fleet.replicas:
+                replica.start()
+            async with (
+                name_server(*fleet.addresses) as names,
+                balanced(names, fleet.port, logs or folder) as balancer,
+            ):
+                await fleet.all_ready()
+                await balancer.serves(len(fleet.replicas))
+                fleet.reached_through(balancer)
+                await fleet.register()
+                yield fleet
+        finally:
+            fleet.stop()

@@ -20,7 +20,8 @@ import aiohttp
 import pytest
 import yaml
 
-from tests.support.fleet import Replica, eventually, free_port
+from tests.support.fleet import Replica, eventually
+from tests.support.ports import free_port
 from tests.support.redis_server import LEASH
 
 DEPLOYED = Path(__file__).parents[2] / "deploy" / "prometheus"

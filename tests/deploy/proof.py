@@ -14,7 +14,8 @@ import aiohttp
 from tests.deploy.container import Container, started
 from tests.deploy.findings import Findings
 from tests.deploy.rootfs import Built
-from tests.support.fleet import PASSWORD, SECRET, eventually, free_port
+from tests.support.fleet import PASSWORD, SECRET, eventually
+from tests.support.ports import free_port
 
 NOWHERE = "postgresql://postgres@127.0.0.1:1/nothing"
 DRAIN_SECONDS, FINISH_SECONDS = 0.5, 3.0

@@ -11,11 +11,11 @@ from tests.support.fleet import (
     Replica,
     Run,
     eventually,
-    free_port,
     leashed,
     start_fleet,
 )
 from tests.support.fleet_reader import Reader, decoded
+from tests.support.ports import free_port
 from webedt.database.embedded import EmbeddedPostgres
 from webedt.database.migrations import migrate
 from webedt.providers.simulated import simulated_text

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.database.running import Wire, administrator
+from tests.support.pooling import settings_to
 from tests.support.waiting import eventually
 from webedt.config import Settings
 from webedt.database.interface import ADatabase
@@ -56,7 +57,7 @@ class Candidate:
 async def candidate(url: str, name: str = "c", *, lease_seconds: float = LEASE_SECONDS) -> AsyncIterator[Candidate]:
     identity, metrics = Identity(uuid4(), name), Metrics(name)
     provider = ServiceProvider()
-    provider.register(ADatabase, PostgresDatabase(Settings(database_url=url, environment="test"), metrics))
+    provider.register(ADatabase, PostgresDatabase(Settings(**settings_to(url), environment="test"), metrics))
     leadership = Leadership(identity, metrics, lease_seconds)
     provider.register(ALeadership, leadership)
     await provider.initialize()

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from tests.http.client import CONTAINER, Client, Running, running
+from tests.support.pooling import settings_to
 from tests.support.postgres import DatabaseServer
 from webedt.config import Settings
 from webedt.services.sessions import ASessions
@@ -34,7 +35,7 @@ STORAGE = Path(tempfile.gettempdir(), f"webedt-test-files-{os.getpid()}")
 
 def settings_for(database_url: str, **changes: Any) -> Settings:
     usual: dict[str, Any] = {
-        "database_url": database_url,
+        **settings_to(database_url),
         "environment": "test",
         "container_id": CONTAINER,
         "session_secrets": ("a-secret-of-the-tests-that-is-long-enough",),

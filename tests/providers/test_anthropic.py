@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from tests.support.anthropic_fake import FakeAnthropic, block, end, error, fake_anthropic, frame, start, text
-from tests.support.fleet import eventually, free_port
+from tests.support.fleet import eventually
+from tests.support.ports import free_port
 from webedt.config import Settings
 from webedt.domain.secrets import Secret
 from webedt.providers.anthropic import AnthropicProvider

@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.support.log_harness import Claimed, EntryOf, LogDatabase, RecordingBus, deltas, ending
+from tests.support.pooling import settings_to
 from tests.support.replica import of_run, only
 from tests.support.waiting import eventually
 from webedt.bus.interface import ABus
@@ -24,7 +25,7 @@ LEASE_SECONDS = 10.0
 async def sweep(database_url: str) -> int:
     """Let a leader that does nothing but clean up sweep once; returns how many it ended."""
     identity, metrics = Identity(uuid4(), "cleaner"), Metrics("cleaner")
-    database = PostgresDatabase(Settings(database_url=database_url, environment="test"), metrics)
+    database = PostgresDatabase(Settings(**settings_to(database_url), environment="test"), metrics)
     provider = ServiceProvider()
     provider.register(ADatabase, database)
     provider.register(ATransactions, database)

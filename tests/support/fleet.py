@@ -6,9 +6,7 @@ Nothing here outlives the process that started it: the kernel kills a replica, a
 import asyncio
 import contextlib
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,13 +19,14 @@ from uuid import uuid4
 
 import aiohttp
 
+from tests.support.pooling import environment_to
+from tests.support.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 SECRET = "a-secret-that-all-replicas-of-a-test-share"
 PASSWORD = "correct horse battery staple"
 LOOK_SECONDS = 0.02
 READY_SECONDS = 60.0
-# Below the range that the kernel takes ports of outgoing connections from, so that none takes a stopped replica's.
-PORTS = range(20000, 32000)
 
 # Runs in the child before the program: dies with its parent, however that dies. PR_SET_PDEATHSIG outlives execv.
 LEASH = """
@@ -44,19 +43,6 @@ def leashed(*arguments: str) -> list[str]:
     if sys.platform != "linux":
         return [sys.executable, *arguments]
     return [sys.executable, "-c", LEASH, str(os.getpid()), *arguments]
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    while True:
-        port = random.choice(PORTS)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 async def eventually(condition: Callable[[], Awaitable[Any] | Any], what: str, seconds: float = 30.0) -> Any:
@@ -79,7 +65,8 @@ class Replica:
     def __init__(self, name: str, port: int, environment: Mapping[str, str], logs: Path) -> None:
         self.name = name
         self.port = port
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = self.own_url = f"http://127.0.0.1:{self.port}"
+        """Where it is asked, and where it is asked about itself: the two differ behind a balancer."""
         self._environment = {**environment, "CONTAINER_ID": name, "PORT": str(self.port)}
         self._log = logs / f"{name}-{port}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -146,7 +133,7 @@ class Replica:
         try:
             async with (
                 aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http,
-                http.get(self.url + path) as answer,
+                http.get(self.own_url + path) as answer,
             ):
                 return answer.status, await answer.json(content_type=None)
         except (aiohttp.ClientError, OSError, TimeoutError):
@@ -162,7 +149,7 @@ class Replica:
 
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that carry these labels."""
-        async with aiohttp.ClientSession() as http, http.get(f"{self.url}/metrics") as answer:
+        async with aiohttp.ClientSession() as http, http.get(f"{self.own_url}/metrics") as answer:
             text = await answer.text()
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
         samples = [line for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
@@ -182,7 +169,7 @@ class Fleet:
                 free_port(),
                 {
                     **inherited,
-                    "DATABASE_URL": url,
+                    **environment_to(url),
                     "WEBEDT_ENV": "test",
                     "SESSION_SECRET": SECRET,
                     "HOST": "127.0.0.1",
@@ -204,6 +191,9 @@ class Fleet:
 
     def others(self, replica: Replica) -> list[Replica]:
         return [one for one in self.replicas if one is not replica]
+
+    def named(self, name: str) -> Replica:
+        return next(replica for replica in self.replicas if replica.name == name)
 
     async def all_ready(self) -> None:
         await asyncio.gather(*(replica.ready() for replica in self.replicas))
@@ -280,10 +270,11 @@ class Caller:
     async def call(
         self, method: str, replica: Replica, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, Any]:
-        """Status and decoded body."""
+        """Status and decoded body, if it is JSON."""
         limits = aiohttp.ClientTimeout(total=60)
         async with self.http.request(method, replica.url + path, json=body, headers=headers, timeout=limits) as answer:
-            return answer.status, None if answer.status == 204 else await answer.json(content_type=None)
+            said_by_us = answer.content_type.endswith("json")  # and not by a balancer
+            return answer.status, await answer.json(content_type=None) if said_by_us else None
 
     async def start(self, replica: Replica, prompt: str, **more: Any) -> Run:
         """Start a run there without following it."""
@@ -310,7 +301,7 @@ class Caller:
                 status, answer = 0, None
             if status == 202:
                 return Run(answer["sessionId"], answer["runId"])
-            if status not in (0, 503):
+            if status not in (0, 502, 503):  # 502: a balancer lost the replica before it had answered
                 raise AssertionError(f"{replica.name} answered {status}: {answer}")
             await asyncio.sleep(LOOK_SECONDS)
         raise AssertionError("no replica accepted the prompt within 60 s")

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
-from tests.support.fleet import free_port
 from tests.support.fleet_notifications import NotificationFaults, Sieve
+from tests.support.ports import free_port
 
 _PURPOSE = re.compile(rb"webedt-([a-z]+)")
 BLOCK_BYTES = 64 * 1024

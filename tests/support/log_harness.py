@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
+from tests.support.pooling import settings_to
 from tests.support.postgres import connect
 from webedt.bus.interface import ABus, Commit, Follower, Handler, Topic
 from webedt.config import Settings
@@ -405,9 +406,8 @@ class LogReplica:
     """Writer and tails of one replica on a real database; heartbeat and bus belong to the test."""
 
     def __init__(self, database_url: str, direct_url: str = "", lease_seconds: float = 5.0) -> None:
-        settings = Settings(
-            database_url=database_url, database_direct_url=direct_url, environment="test", lease_seconds=lease_seconds
-        )
+        ways = {**settings_to(database_url), **({"database_direct_url": direct_url} if direct_url else {})}
+        settings = Settings(**ways, environment="test", lease_seconds=lease_seconds)
         metrics = Metrics("test")
         self.database = PostgresDatabase(settings, metrics)
         self.heartbeat = SwitchedHeartbeat()

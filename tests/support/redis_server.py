@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 import psutil
 import pytest
 
-from tests.support.fleet import free_port
+from tests.support.ports import free_port
 
 START_SECONDS = 10.0
 MISSING = "there is no redis-server here: install it (Debian: `apt-get install redis-server`)"

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import argon2
 
 from tests.support.log_harness import LogDatabase, Logged
+from tests.support.pooling import settings_to
 from tests.support.waiting import eventually
 from webedt.bus.interface import ABus
 from webedt.composition import compose_services
@@ -42,8 +43,8 @@ class Replica:
     """`settings` are those of `webedt.config.Settings`, such as `lease_seconds` and `max_active_runs`."""
 
     def __init__(self, database_url: str, name: str = "a", **settings: Any) -> None:
-        chosen = {"lease_seconds": 1.0, "environment": "test", "log_level": "error", **settings}
-        self.settings = Settings(database_url=database_url, container_id=name, **chosen)
+        chosen = {**settings_to(database_url), "lease_seconds": 1.0, "environment": "test", "log_level": "error"}
+        self.settings = Settings(**{**chosen, "container_id": name, **settings})
         self.identity = Identity(uuid4(), name)
         self.metrics = Metrics(name)
         self.provider = compose_services(self.settings, self.identity, self.metrics)

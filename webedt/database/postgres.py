@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from webedt.config import Settings
+from webedt.database import pooler
 from webedt.database.backoff import Backoff
 from webedt.database.dedicated import DedicatedConnection
 from webedt.database.faults import TRY_AGAIN, OutcomeUnknown, is_connection_lost, is_passing
@@ -81,8 +82,7 @@ class PostgresDatabase(BaseService, ADatabase):
                     timeout=settings.db_connect_timeout_seconds,
                     command_timeout=settings.db_statement_timeout_seconds + 5,
                     statement_cache_size=200 if statements else 0,
-                    # A transaction pooler refuses start-up settings that it does not know.
-                    server_settings=None if settings.behind_pooler else self._server_settings("pool"),
+                    server_settings=pooler.START_SETTINGS if settings.behind_pooler else self._server_settings("pool"),
                     connection_class=self._connection_class,
                     init=cut_dead_server,
                     reset=_leave_as_it_is,
@@ -199,7 +199,8 @@ class PostgresDatabase(BaseService, ADatabase):
         try:
             yield connection
         except Exception as error:
-            if is_connection_lost(error) and not is_closed(connection):
+            cancelled = self._settings.behind_pooler and pooler.is_cancelled_later(error)
+            if is_connection_lost(error) and not cancelled and not is_closed(connection):
                 connection.terminate()  # nobody else should get it
             raise
         finally:
@@ -228,9 +229,11 @@ class PostgresDatabase(BaseService, ADatabase):
         return await self._once_more(read)
 
     async def _once_more(self, read: Callable[[Any], Awaitable[R]]) -> R:
-        """The pool may hand out a connection that the server closed a moment ago: that costs one more try, no error."""
+        """The pool may hand out a connection that the server closed a moment ago: that costs one more try, no error.
+        Behind a pooler, which has such connections of its own and is slow to log in again, it costs several."""
         backoff = Backoff(0.05, 0.5)
-        for _ in range(3):
+        patience_ends = time.monotonic() + self._settings.db_connect_timeout_seconds
+        for attempt in range(1, 6):
             try:
                 async with self.acquire() as connection:
                     return await read(connection)
@@ -242,6 +245,8 @@ class PostgresDatabase(BaseService, ADatabase):
                     raise Unavailable(
                         "The database is busy; try again.", retry_after_seconds=RETRY_AFTER_SECONDS
                     ) from error
+            if attempt > 1 and time.monotonic() > patience_ends:
+                break
             await asyncio.sleep(backoff.next())
         raise Unavailable("The database is not available.", retry_after_seconds=RETRY_AFTER_SECONDS)
 
@@ -285,11 +290,7 @@ class PostgresDatabase(BaseService, ADatabase):
 
     @property
     def _begin(self) -> str:
-        """BEGIN; behind a pooler, with the limits that other connections have from their start."""
-        if not self._settings.behind_pooler:
-            return "BEGIN"
-        limits = self._limits()
-        return "; ".join(["BEGIN", *(f"SET LOCAL {name} = {value}" for name, value in limits.items())])
+        return pooler.begin_with(self._limits()) if self._settings.behind_pooler else "BEGIN"
 
     # What is known ---------------------------------------------------------------------------------------------------
 
