@@ -33,8 +33,8 @@ async def drain(lab: Lab) -> Report:
             await going.ready()
             await load.finish(report)
             for reader in fresh:
-                # One connection alone: the run was over before its replica was told to stop (on a busy machine), or, behind
-                # a balancer, while another replica that drives it still served.
+                # One connection alone: the run was over before its replica was told to stop (on a busy machine) or,
+                # behind a balancer, driven elsewhere and over while this one still served.
                 told = reader.drained or reader.containers[0] != going.name or len(reader.containers) == 1
                 report.require(
                     told, f"streams ended without `draining`, e.g. on {reader.containers}, cut {reader.cuts}"
