@@ -71,24 +71,13 @@ async def test_interrupting_many_times_at_once_ends_a_run_once(
 ) -> None:
     running = await replica.prompt(log, ENDLESS)
     asked = await asyncio.gather(
-        *((replica, other)[n % 2].runs.interrupt(log.user_id, running.session_id, running.run_id) for n in range(10))
+        *((replica, other)[n % 2].runs.interrupt(log.user_id, running.session_id, running.run_id) for n in range(10)),
+        return_exceptions=True,
     )
-    assert asked == [running.run_id] * 10
+    assert running.run_id in asked
+    assert all(one == running.run_id or isinstance(one, Conflict) for one in asked)
     await until_status(log, running.run_id, "interrupted")
     only(await log.log(running.session_id), "interrupted")
-
-
-async def test_who_asks_again_when_the_run_has_been_interrupted_gets_the_same_answer(
-    log: LogDatabase, replica: Replica, other: Replica
-) -> None:
-    running = await replica.prompt(log, ENDLESS)
-    waiting = await replica.prompt(log, session_id=running.session_id)
-    for run_id in (waiting.run_id, running.run_id):
-        await replica.runs.interrupt(log.user_id, running.session_id, run_id)
-        await until_status(log, run_id, "interrupted")
-        before = await log.log(running.session_id)
-        assert await other.runs.interrupt(log.user_id, running.session_id, run_id) == run_id
-        assert await log.log(running.session_id) == before
 
 
 async def test_a_run_that_has_ended_cannot_be_interrupted_and_stays_as_it_is(

@@ -57,7 +57,7 @@ class ARuns(AService):
     async def interrupt(self, user_id: UUID, session_id: UUID, run_id: UUID | None) -> UUID:
         """Ask a run to stop: `run_id`, or the running one, or the head of the queue; returns which.
 
-        Idempotent for one `run_id`. Raises `NotFound`, and `Conflict` when nothing runs or the run has ended otherwise.
+        Raises `NotFound`, and `Conflict` when nothing runs or the run has ended.
         """
 
     @abstractmethod
@@ -214,8 +214,7 @@ class Runs(BaseService, ARuns):
         return interrupted
 
     async def _interrupt(self, connection: Any, session_id: UUID, run_id: UUID | None, by: str) -> UUID:
-        """Under the head's lock. A running run is asked to stop; a queued one is ended here and now; one that was
-        interrupted is what was asked for: a client whose answer was lost asks again, and gets the same."""
+        """Under the head's lock. A running run is asked to stop; a queued one is ended here and now."""
         if run_id is None:
             row = await connection.fetchrow(self._sql["find_run_to_interrupt"], session_id)
             if row is None:
@@ -230,8 +229,6 @@ class Runs(BaseService, ARuns):
                 await connection.execute(self._sql["request_interrupt"], session_id, target, by)
             case "queued":
                 await end_interrupted(connection, self._sql, session_id, target, by)
-            case "interrupted":
-                pass
             case _:
                 raise Conflict("This run has ended.")
         return target
