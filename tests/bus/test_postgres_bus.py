@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from tests.bus.ears import Ears, replica
+from tests.bus.ears import Ears, Session, replica
 from tests.database.running import Wire, administrator, terminate_backends
 from tests.support.waiting import eventually
 from webedt.bus.interface import ABus, Topic
@@ -192,3 +192,45 @@ async def test_the_limit_is_that_of_postgresql(database_url: str) -> None:
         await admin.execute("SELECT pg_notify($1, $2)", CHANNEL, "x" * 7999)
         with pytest.raises(asyncpg.InvalidParameterValueError):
             await admin.execute("SELECT pg_notify($1, $2)", CHANNEL, "x" * 8000)
+
+
+# Alone ---------------------------------------------------------------------------------------------------------------
+
+
+def tells_nobody(ears: Ears) -> bool:
+    return not ears.bus._outboxes()
+
+
+async def test_a_replica_that_is_alone_tells_nobody_and_others_as_soon_as_there_are_some(
+    database_url: str, impatient: None
+) -> None:
+    stop, ready = asyncio.Event(), asyncio.Event()
+    listening = asyncio.create_task(payloads(database_url, stop, ready))
+    await ready.wait()
+    async with replica(database_url) as one:
+        assert not tells_nobody(one), "it cannot know yet"
+        await eventually(lambda: tells_nobody(one), "it has heard nobody else for a while")
+        unheard, heard = uuid4(), uuid4()
+        one.bus.publish(Topic.EVENTS, [unheard])
+        one.bus.carry([Session().commit()])
+        assert one.all(Topic.EVENTS) == {unheard}, "here it is heard all the same"
+        async with replica(database_url) as other:
+            await eventually(lambda: not tells_nobody(one), "it has heard of the other")
+            assert not tells_nobody(other)
+            one.bus.publish(Topic.EVENTS, [heard])
+            await eventually(lambda: other.all(Topic.EVENTS) == {heard}, "the other is told")
+        await eventually(lambda: tells_nobody(one), "the other is gone")
+        stop.set()
+    told = [signal.topics for signal in map(decode, await listening) if signal is not None and signal.topics]
+    assert told == [{Topic.EVENTS: [heard]}]
+
+
+async def test_a_replica_that_hears_nothing_does_not_think_that_it_is_alone(database_url: str, impatient: None) -> None:
+    async with Wire(database_url).laid() as wire, replica(wire.url) as deaf:
+        await eventually(lambda: tells_nobody(deaf), "it is alone")
+        wire.silence()
+        await eventually(lambda: not deaf.bus.connected, "it finds itself deaf", seconds=8)
+        assert not tells_nobody(deaf)
+        wire.heal()
+        await eventually(lambda: deaf.bus.connected, "it hears again", seconds=15)
+        assert not tells_nobody(deaf), "whoever came meanwhile has not been heard yet"

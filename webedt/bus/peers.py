@@ -30,8 +30,17 @@ class Peers:
     def all_hear_redis(self) -> bool:
         """Whether Redis alone will do. Not as long as others may live who have not been heard yet."""
         self._forget_the_gone()
-        known = time.monotonic() - self._listening_since > KNOWN_AFTER_SECONDS
-        return known and all(hears for _, hears in self._heard.values())
+        return self._all_known and all(hears for _, hears in self._heard.values())
+
+    @property
+    def none_live(self) -> bool:
+        """Whether there is nobody else, and we have listened for long enough to know."""
+        self._forget_the_gone()
+        return self._all_known and not self._heard
+
+    @property
+    def _all_known(self) -> bool:
+        return time.monotonic() - self._listening_since > KNOWN_AFTER_SECONDS
 
     def _forget_the_gone(self) -> None:
         before = time.monotonic() - GONE_AFTER_SECONDS

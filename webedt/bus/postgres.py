@@ -2,6 +2,10 @@
 
 NOTIFY takes a cluster-wide lock at commit, so it is never part of an append: signals gather here and go out together,
 at most every few milliseconds, each in a transaction of its own that does nothing else.
+
+Replicas tell each other once a second that they live. One that hears itself and nobody else tells nobody anything:
+that spares a deployment of one replica some hundred commits a second. Whoever comes is heard at once; what it may miss
+before that, its sweeps find.
 """
 
 import asyncio
@@ -12,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from webedt.bus.interface import ABus, Commit, Follower, Handler, Topic
+from webedt.bus.peers import Peers
 from webedt.bus.signals import Outbox, Signal, decode, encode
 from webedt.database.dedicated import DedicatedConnection
 from webedt.database.interface import ADatabase
@@ -29,6 +34,7 @@ class PostgresBus(BaseService, ABus):
         self._sender = instance_id.hex
         self._metrics = metrics
         self._outbox = Outbox(self._sender)
+        self._peers = Peers(self._sender)
         self._closed = asyncio.Event()
         self._handlers: dict[Topic, list[Handler]] = {topic: [] for topic in Topic}
         self._follower: Follower | None = None
@@ -90,19 +96,21 @@ class PostgresBus(BaseService, ABus):
 
     def _outboxes(self) -> Sequence[Outbox]:
         """Where a signal is put that goes out now."""
-        return (self._outbox,)
+        return () if self.connected and self._peers.none_live else (self._outbox,)
 
     def _self_test(self) -> Signal:
         return Signal(self._sender, ping=1)
 
     async def _listening(self, connection: Any) -> None:
         """Signals of others are heard from now on."""
+        self._peers.begin()
 
     def _listener_lost(self) -> None:
         """They are not any more."""
 
     def _pinged(self, signal: Signal) -> None:
         """A replica, this one included, tested itself through PostgreSQL."""
+        self._peers.pinged(signal.sender, hears_redis=bool(signal.hears_redis))
 
     # Tasks -----------------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,6 @@ from uuid import UUID
 
 from webedt.bus.interface import Commit
 from webedt.bus.letters import Letter, Mail, Wanted, decode_commit, decode_letter, encode_commit, encode_letter
-from webedt.bus.peers import Peers
 from webedt.bus.postgres import PostgresBus
 from webedt.bus.redis_link import RedisLink
 from webedt.bus.sealing import EVERYBODY, Realm
@@ -44,7 +43,6 @@ class RedisBus(PostgresBus):
         self._fast_outbox = Outbox(self._sender)
         self._mail = Mail(self._sender)
         self._wanted = Wanted()
-        self._peers = Peers(self._sender)
         self._subscribed_at: float | None = None
         self._redis_heard_at = float("-inf")
         self._works = False
@@ -87,7 +85,7 @@ class RedisBus(PostgresBus):
 
     async def _listening(self, connection: Any) -> None:
         row = await connection.fetchrow(load_queries("instances")["identify_incarnation"])
-        self._peers.begin()
+        await super()._listening(connection)
         self._set_realm(Realm(self._session_secrets, f"{row['database']} {row['server_started_at']}"))
 
     def _listener_lost(self) -> None:
@@ -95,7 +93,7 @@ class RedisBus(PostgresBus):
         self._set_realm(None)
 
     def _pinged(self, signal: Signal) -> None:
-        self._peers.pinged(signal.sender, hears_redis=bool(signal.hears_redis))
+        super()._pinged(signal)
         if signal.sender == self._sender and self._said_deaf and not signal.hears_redis:
             # By now everybody knows that we do not hear Redis: what was said there alone, we read.
             self._said_deaf = False
