@@ -139,7 +139,7 @@ def loads(workload: Workload, deployment: Deployment, prices: Prices) -> list[Re
     elsewhere = followers * (1 - 1 / replicas)
     carried = workload.watched_sessions * workload.events_per_session_second * elsewhere
     deliveries = workload.live_streams * workload.events_per_session_second
-    signals = replicas * _signals_per_second(workload, replicas, commits / replicas)
+    signals = replicas * _signals_per_second(workload, replicas, commits / replicas) if replicas > 1 else 0.0
     keep_alives = workload.idle_streams / KEEP_ALIVE_SECONDS
     tails = workload.idle_streams + workload.watched_sessions * followers
     reads = carried if deployment.bus == "notify" else 0.0

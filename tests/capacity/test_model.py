@@ -115,8 +115,16 @@ OWN = ("CPU of a replica", "memory of a replica", "sockets of a replica")
 )
 def test_more_work_is_more_load(more: Workload, of: tuple[str, ...]) -> None:
     for name in of:
-        if name != "connections":
+        if name == "NOTIFY":
+            assert load(name, more) >= load(name, LIVE), name  # signals gather
+        elif name != "connections":
             assert load(name, more) > load(name, LIVE), name
+
+
+def test_signals_grow_with_the_events_until_they_gather_and_who_is_alone_sends_none() -> None:
+    few, many, more = (load("NOTIFY", replace(LIVE, streams=streams)) for streams in (8, 1000, 100_000))
+    assert few < many <= more
+    assert load("NOTIFY", LIVE, replicas=1) == pytest.approx(1.0), "the ping"
 
 
 def test_more_replicas_share_the_work_and_cost_the_database_more() -> None:
