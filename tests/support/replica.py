@@ -44,7 +44,8 @@ class Replica:
 
     def __init__(self, database_url: str, name: str = "a", **settings: Any) -> None:
         chosen = {**settings_to(database_url), "lease_seconds": 1.0, "environment": "test", "log_level": "error"}
-        self.settings = Settings(**{**chosen, "container_id": name, **settings})
+        # Few connections, as those of a fleet: two replicas a worker have to fit on a server that takes a hundred.
+        self.settings = Settings(**{**chosen, "db_pool_max": 8, "container_id": name, **settings})
         self.identity = Identity(uuid4(), name)
         self.metrics = Metrics(name)
         self.provider = compose_services(self.settings, self.identity, self.metrics)
