@@ -4,7 +4,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.screen import Screen
@@ -157,6 +157,7 @@ def test_any_way_of_arriving_gives_the_same_screen_for_the_sample() -> None:
 
 
 @settings(max_examples=100, deadline=None)
+@example(text="漢字" + "long" * 12, places=[], styled=False)  # broken behind the wide character, whoever sees it first
 @given(text=documents, places=st.lists(st.integers(0, 10_000), max_size=8), styled=st.booleans())
 def test_any_way_of_arriving_gives_the_same_screen(text: str, places: list[int], styled: bool) -> None:
     whole = seen(text, styled=styled).styled()

@@ -42,6 +42,7 @@ class Wrapper:
                 self._end_word()
                 self._spaces = (style, self._spaces[1] + len(piece))
             elif piece.isascii():
+                self._end_wide()
                 self._add_to_word(style, piece, len(piece))
             else:
                 self._put_wide(style, piece)
@@ -50,9 +51,16 @@ class Wrapper:
         for char in piece:
             width = char_width(char)
             # A line may be broken on both sides of a wide character; what is zero wide belongs to the one before it.
-            if width == 2 or (width and self._word and char_width(self._word[-1][1][0]) == 2):
+            if width == 2:
                 self._end_word()
+            elif width:
+                self._end_wide()
             self._add_to_word(style, char, width)
+
+    def _end_wide(self) -> None:
+        """However the text comes in: what follows a wide character is not of its word."""
+        if self._word and char_width(self._word[-1][1][0]) == 2:
+            self._end_word()
 
     def verbatim(self, style: int, text: str) -> None:
         """Add text as it is; a line that is too long is for the terminal to break, so that it can be copied whole."""
