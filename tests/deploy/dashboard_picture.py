@@ -9,10 +9,7 @@ import math
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from tests.browser.palette import with_palette
 from tests.deploy.dashboard import Panel, Query, panels
@@ -22,6 +19,7 @@ from tests.support.browser import launched
 from tests.support.chromium import MISSING, find_chromium
 from tests.support.fleet import Caller, Fleet, Replica, start_fleet
 from tests.support.fleet_reader import Reader
+from tests.support.load import meanwhile
 from tests.support.suite import new_suite
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "monitoring" / "dashboard.png"
@@ -45,17 +43,6 @@ async def live_through(fleet: Fleet, caller: Caller) -> None:
     run = await caller.start(first, "[[tokens=400 rate=20]]")
     async with meanwhile(*(following(caller, first, run.session_id) for _ in range(2 * MAX_STREAMS))):
         await asyncio.sleep(CROWDED_SECONDS)
-
-
-@asynccontextmanager
-async def meanwhile(*work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def following(caller: Caller, replica: Replica, session_id: str) -> None:

@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 
@@ -14,6 +13,7 @@ from tests.deploy.prometheus import Prometheus, program, scraping
 from tests.support.fleet import Caller, Fleet, Replica, Run, eventually, start_fleet
 from tests.support.fleet_proxy import proxied
 from tests.support.fleet_reader import Reader
+from tests.support.load import meanwhile
 
 ENDLESS = "[[tokens=100000 rate=20 size=4 seed=5]]"
 SCRAPE_SECONDS = 0.5
@@ -89,17 +89,6 @@ async def every_query_of_the_dashboard_has_an_answer(prometheus: Prometheus) -> 
         raise AssertionError(f"no answer to {[query.expression for query in missing]}") from None
     [series] = await prometheus.query('webedt_uptime_seconds{job="webedt", container="r1"}')
     assert series["metric"].keys() == {"__name__", "job", "instance", "container"}
-
-
-@contextlib.asynccontextmanager
-async def meanwhile(*work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def asking(caller: Caller, replica: Replica) -> None:
